@@ -1,0 +1,256 @@
+"""Every option in one place: frozen models with units, defaults and strict keys.
+
+Sizes are written ``704x512`` (width x height) by people and are ``size_hw`` (height, width) inside; the conversion is
+:func:`parse_size` and happens here only.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from c6seg.errors import ConfigError, did_you_mean
+
+ModelT = TypeVar("ModelT", bound="Config")
+
+
+def parse_size(text: str | tuple[int, int] | list[int] | None) -> tuple[int, int] | None:
+    """Read a size as people write it.
+
+    Parameters
+    ----------
+    text
+        ``"704x512"`` (WIDTHxHEIGHT), ``"native"`` or None, or an already parsed ``(height, width)``.
+
+    Returns
+    -------
+    tuple[int, int] | None
+        ``size_hw`` in pixels, or None for ``native``.
+
+    Raises
+    ------
+    ConfigError
+        If the text is no size.
+
+    Examples
+    --------
+    >>> parse_size("704x512")
+    (512, 704)
+    >>> parse_size("native") is None
+    True
+    """
+    if text is None or isinstance(text, tuple | list):
+        return None if text is None else (int(text[0]), int(text[1]))
+    if text.strip().lower() == "native":
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", text)
+    if not match or "0" in {match[1], match[2]}:
+        raise ConfigError(f"{text!r} is not a size. Write WIDTHxHEIGHT in pixels, such as 704x512, or 'native'.")
+    return int(match[2]), int(match[1])
+
+
+def format_size(size_hw: tuple[int, int] | None) -> str:
+    """Write a size as people read it: ``(512, 704)`` becomes ``"704x512"``, None becomes ``"native"``."""
+    return "native" if size_hw is None else f"{size_hw[1]}x{size_hw[0]}"
+
+
+SizeHW = Annotated[
+    tuple[int, int] | None, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)
+]
+
+
+class Config(BaseModel):
+    """A frozen group of options that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class PreprocessConfig(Config):
+    """From pixels to network input (paper, section 3: three channels, contrast raised before every pass)."""
+
+    channels: Literal["grey", "rgb"] = Field("grey", description="grey: one channel copied to three; rgb: kept")
+    contrast_percentiles: tuple[float, float] = Field(
+        (0.5, 99.5), description="percentiles of the whole image that are stretched to 0 and 1"
+    )
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    multiple: int = Field(32, ge=1, description="height and width are padded to a multiple of this, px")
+
+
+class AugmentConfig(Config):
+    """Random changes of a training example. Ranges are inclusive; a range of equal ends switches a change off."""
+
+    scale: tuple[float, float] = Field((1.0, 1.0), description="magnification of the objects, drawn log-uniformly")
+    flips: bool = True
+    quarter_turns: bool = True
+    brightness: float = Field(0.0, ge=0, le=1, description="largest shift, as a fraction of the full range")
+    contrast: float = Field(0.0, ge=0, lt=1, description="largest relative change")
+    gamma: float = Field(0.0, ge=0, lt=1, description="largest relative change of the exponent")
+    sharpness: float = Field(0.0, ge=0, description="largest amount of unsharp masking")
+    blur_px: float = Field(0.0, ge=0, description="largest standard deviation of a Gaussian blur, px")
+    noise: float = Field(0.0, ge=0, le=1, description="largest standard deviation of added noise, fraction of range")
+    shading: float = Field(0.0, ge=0, le=1, description="largest amplitude of a smooth illumination field")
+    invert: float = Field(0.0, ge=0, le=1, description="probability of inverted grey values")
+
+
+class NetworkConfig(Config):
+    """Which network: U-Net with bilinear up-sampling (paper, section 3)."""
+
+    encoder: str = Field("MobileNetV2", description="one of the paper's 16 encoders")
+    init: str = Field("imagenet", description="random, imagenet, a bundle, or a weights file (.safetensors)")
+    weights_dir: str | None = Field(None, description="folder with ImageNet weights files; else the usual places")
+
+
+class TrainConfig(Config):
+    """A training: recipe, in the paper's terms."""
+
+    network: NetworkConfig = NetworkConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = AugmentConfig()
+    input_size: SizeHW = Field((512, 512), description="WIDTHxHEIGHT of the network input; native = whole image")
+    fit: Literal["crop", "resize"] = Field(
+        "crop", description="crop: random fragments at the original scale; resize: the whole image scaled (section 4)"
+    )
+    epochs: int = Field(100, ge=1)
+    crops_per_image: int = Field(1, ge=1, description="fragments drawn from each image in each epoch")
+    batch: int | Literal["auto"] = Field(4, description="images per step and process; auto = as large as fits")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["fixed", "cosine"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    loss: Literal["bce", "dice", "bce+dice"] = "bce+dice"
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights per step; 0 = none")
+    early_stopping: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0 = no")
+    validate_every: int = Field(1, ge=1, description="epochs between validations")
+    checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0 = each epoch")
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    tune_threshold: bool = True
+    seed: int = 0
+
+
+class SegmentConfig(Config):
+    """How images are segmented."""
+
+    pixel_size_um: float | None = Field(None, gt=0, description="um per pixel; overrides what the file says")
+    clusters: Literal["include", "exclude", "report"] = "include"
+    threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
+    engine: Literal["auto", "openvino"] = "auto"
+    precision: Literal["auto", "bf16", "f32"] = "auto"
+    memory_mb: int = Field(2000, ge=64, description="budget for one image in the network, MB; larger ones are tiled")
+    max_pixels: int = Field(400_000_000, ge=1, description="images above this are refused before decoding")
+    overlays: bool = True
+
+
+class GrowthConfig(Config):
+    """How growth curves are fitted."""
+
+    interval_h: float | None = Field(None, gt=0, description="hours between frames where the files carry no time")
+    confidence: float = Field(0.95, gt=0, lt=1)
+    bootstrap: int = Field(1000, ge=100, description="resamples for the intervals")
+    saturation: float = Field(0.85, gt=0, le=1, description="confluence above which growth is not exponential")
+    min_times: int = Field(4, ge=3, description="distinct usable times below which no rate is given")
+    seed: int = 0
+
+
+def load_config(kind: type[ModelT], source: Path | Mapping[str, Any] | None, overrides: list[str] | None = None) -> ModelT:
+    """Build a configuration from a YAML file or mapping, then ``a.b=c`` overrides.
+
+    Parameters
+    ----------
+    kind
+        The configuration class.
+    source
+        YAML file, mapping, or None for the defaults.
+    overrides
+        ``key=value`` texts; keys may be dotted; values are read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        Unknown key (the nearest one is named), bad value, unreadable file.
+    """
+    values: dict[str, Any] = {}
+    if isinstance(source, Path):
+        try:
+            loaded = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"Cannot read configuration '{source}': {_first_line(error)}") from error
+        if not isinstance(loaded, dict):
+            raise ConfigError(f"Configuration '{source}' must be a mapping of keys to values.")
+        values = loaded
+    elif source is not None:
+        values = _copy(source)
+    for text in overrides or []:
+        _override(values, text)
+    return validate(kind, values, where=str(source) if isinstance(source, Path) else "the options")
+
+
+def validate(kind: type[ModelT], values: Mapping[str, Any], *, where: str) -> ModelT:
+    """Check values against a configuration class; errors name the key, what is allowed, and the place."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"In {where}: " + did_you_mean(key, _keys(kind), what="key")) from error
+        raise ConfigError(f"In {where}: {key} = {first.get('input')!r} cannot be used: {first['msg']}.") from error
+
+
+def dump_yaml(config: Config) -> str:
+    """Write a configuration as YAML that :func:`load_config` reads back to the same object."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"{text!r} is not an option. Write key=value, such as epochs=50 or augment.flips=false.")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        child = values.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"{text!r}: '{parent}' is no group of options.")
+        values = child
+    try:
+        values[last] = _number(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text!r}: the value is not valid YAML.") from error
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-4 as text; people mean the number."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for name, field in kind.model_fields.items():
+        names.append(prefix + name)
+        inner = _model_of(field.annotation)
+        if inner is not None:
+            names += _keys(inner, prefix + name + ".")
+    return names
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return next((found for part in get_args(annotation) if (found := _model_of(part))), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

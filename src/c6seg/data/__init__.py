@@ -1,0 +1,1 @@
+"""Files to numpy, never torch: images, annotations, datasets, checks, splits, synthetic."""

@@ -1,0 +1,1 @@
+"""The metric, the protocol, the statistics: counts first, scores later."""

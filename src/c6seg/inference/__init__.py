@@ -1,0 +1,1 @@
+"""From a frame to a mask: engine, tiling, segmenter, batch. No torch."""

@@ -1,0 +1,1 @@
+"""What people touch: cli. Imports only api, config and errors."""

@@ -1,0 +1,1 @@
+"""Networks and bundles: encoders (a table), network (torch), bundle (a folder), export."""

@@ -1,0 +1,1 @@
+"""Learning, with torch: batches, losses, loop, recipes."""

@@ -1,0 +1,1 @@
+"""Pixels to network input, the same in training and inference: preprocess, augment, scale."""
