@@ -78,8 +78,10 @@ class PreprocessConfig(Config):
     contrast_percentiles: tuple[float, float] = Field(
         (0.5, 99.5), description="percentiles of the whole image that are stretched to 0 and 1"
     )
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] | None = Field(
+        None, description="subtracted per channel after the stretch; None = what the encoder's weights were trained with"
+    )
+    std: tuple[float, float, float] | None = Field(None, description="divided by per channel; None = likewise")
     multiple: int = Field(32, ge=1, description="height and width are padded to a multiple of this, px")
 
 
