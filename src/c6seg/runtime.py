@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -50,6 +51,39 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``folder`` that takes its name, replacing what is there, when the block ends well.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the parent may not be written.
+    """
+    scratch: list[Path] = []
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch.append(Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)))
+        yield scratch[0]
+        scratch[0].chmod(0o777 & ~_umask())
+        if folder.exists():
+            scratch.append(Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)))
+            folder.replace(scratch[1])
+        try:
+            scratch[0].replace(folder)
+        except OSError:
+            if len(scratch) > 1:
+                scratch[1].replace(folder)
+            raise
+    except OSError as error:
+        if isinstance(error, OutputError) or error.errno is None:
+            raise
+        raise OutputError(error.errno, f"Cannot write '{folder}': {_why(error)}") from error
+    finally:
+        for path in scratch:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def make_folder(path: Path) -> Path:
@@ -128,7 +162,9 @@ def cpu_flags() -> frozenset[str]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return frozenset()
-    return frozenset(next((line.split(":", 1)[1] for line in text.splitlines() if line.startswith("flags")), "").split())
+    return frozenset(
+        next((line.split(":", 1)[1] for line in text.splitlines() if line.startswith("flags")), "").split()
+    )
 
 
 def cpu_has_bf16() -> bool:

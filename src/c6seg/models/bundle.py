@@ -1,0 +1,328 @@
+"""Bundles: a trained model as a folder that a person can read.
+
+::
+
+    bundle.yaml           what it is, how to feed it, what it was trained on, how good it is, hash of every file
+    model.onnx            the network; input "image" (N, 3, H, W), output "probability" (N, 1, H, W)
+    weights.safetensors   its weights, once: the ONNX file points into it
+    example/              input.png and the probability.png (16-bit) it must give
+    README.md             model card
+
+Opening one needs no network, unpickles nothing and checks every hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from c6seg import runtime
+from c6seg.config import PreprocessConfig, dump_yaml
+from c6seg.errors import BundleError, OutputError, did_you_mean
+from c6seg.models.bundle_spec import SPEC_FILE, BundleSpec, ScaleSpec, TrainingData, read_spec
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "TOLERANCE",
+    "Bundle",
+    "BundleSpec",
+    "Predict",
+    "ScaleSpec",
+    "TrainingData",
+    "check_bundle",
+    "install_bundle",
+    "list_bundles",
+    "open_bundle",
+    "read_spec",
+    "user_models",
+    "write_bundle",
+]
+
+DEFAULT_MODEL = "unet-mobilenetv2"
+# largest difference of a probability to the stored example, by precision: other processors round differently
+TOLERANCE = {"f32": 0.02, "bf16": 0.05}
+
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "weights.safetensors"
+EXAMPLE_INPUT = "example/input.png"
+EXAMPLE_OUTPUT = "example/probability.png"
+CARD_FILE = "README.md"
+NEEDED = (MODEL_FILE, WEIGHTS_FILE, EXAMPLE_INPUT, EXAMPLE_OUTPUT, CARD_FILE)
+
+EMBEDDED = Path(__file__).parent / "bundles"
+
+Predict = Callable[[Path, PreprocessConfig, NDArray[np.generic]], NDArray[np.float32]]
+"""(bundle folder, preprocessing, pixels) to probability (Y, X); ``inference.engine.predict_pixels`` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    spec
+        What ``bundle.yaml`` says.
+    """
+
+    path: Path
+    spec: BundleSpec
+
+    @property
+    def onnx_path(self) -> Path:
+        """The network that engines run."""
+        return self.path / MODEL_FILE
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights, to go on training."""
+        return self.path / WEIGHTS_FILE
+
+    @property
+    def origin(self) -> Literal["embedded", "installed", "folder"]:
+        """Where it lies: inside the package, in the user's model folder, or elsewhere."""
+        parent = self.path.resolve().parent
+        if parent == EMBEDDED.resolve():
+            return "embedded"
+        return "installed" if parent == user_models().resolve() else "folder"
+
+    def sha256(self) -> str:
+        """Hash of ``bundle.yaml``, which holds the hash of every other file: it identifies the model."""
+        return runtime.sha256(self.path / SPEC_FILE)
+
+    def verify(self) -> None:
+        """Check that every file is there, unaltered.
+
+        Raises
+        ------
+        BundleError
+            Names the first file that is missing or altered.
+        """
+        unlisted = [name for name in NEEDED if name not in self.spec.files]
+        if unlisted:
+            raise BundleError(f"Bundle '{self.path}' lists no hash for {unlisted[0]}. Make or download it again.")
+        for name, expected in self.spec.files.items():
+            file = self.path / name
+            if not file.is_file():
+                raise BundleError(f"Bundle '{self.path}' is incomplete: {name} is missing. Make or download it again.")
+            if runtime.sha256(file) != expected.lower():
+                raise BundleError(
+                    f"Bundle '{self.path}' was altered: the hash of {name} is not the one in {SPEC_FILE}. "
+                    "Make or download it again."
+                )
+
+
+def user_models() -> Path:
+    """Folder of the user's installed bundles: ``c6seg/models`` in the platform's place for user data."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(home / "Library" / "Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(home / ".local" / "share")
+    return Path(base) / "c6seg" / "models"
+
+
+def list_bundles() -> list[Bundle]:
+    """List the embedded and the installed bundles, unverified; one that cannot be read is logged and left out."""
+    found: dict[str, Bundle] = {}
+    for root in (EMBEDDED, user_models()):
+        for spec_file in sorted(root.glob(f"*/{SPEC_FILE}")):
+            if spec_file.parent.name.startswith("."):  # left behind by an interrupted installation
+                continue
+            try:
+                found.setdefault(spec_file.parent.name, Bundle(spec_file.parent, read_spec(spec_file.parent)))
+            except BundleError as error:
+                runtime.logger.warning("%s", error)
+    return list(found.values())
+
+
+def open_bundle(name_or_dir: str | Path = DEFAULT_MODEL, *, verify: bool = True) -> Bundle:
+    """Open a bundle by name or folder.
+
+    Parameters
+    ----------
+    name_or_dir
+        Name of an embedded or installed bundle, or its folder. A name wins over a folder of the same name in the
+        working directory; write ``./name`` for the folder.
+    verify
+        Check the hash of every file.
+
+    Raises
+    ------
+    BundleError
+        Unknown name, or a bundle that is incomplete or altered; the file is named.
+    """
+    path = _find(name_or_dir)
+    bundle = Bundle(path, read_spec(path))
+    if verify:
+        bundle.verify()
+    return bundle
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    spec: BundleSpec,
+    source: Path,
+    example: NDArray[np.uint8] | NDArray[np.uint16],
+    predict: Predict,
+    replace: bool = True,
+) -> Bundle:
+    """Write a bundle whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        The bundle to make.
+    spec
+        Its description; ``files`` and, where empty, ``created`` are filled in.
+    source
+        Folder with ``model.onnx`` and ``weights.safetensors``.
+    example
+        A small picture, (Y, X) uint8 or uint16 or (Y, X, 3) uint8, at the scale of the model.
+    predict
+        Runs the network in f32 to make the example's probability, e.g. ``inference.engine.predict_pixels``.
+    replace
+        Replace a bundle that is already there.
+
+    Raises
+    ------
+    BundleError
+        The source is incomplete, or the example is no such picture.
+    OutputError
+        The folder cannot be written, or something else is in the way.
+    """
+    from c6seg.models.card import model_card
+
+    if example.dtype not in (np.uint8, np.uint16) or example.ndim not in (2, 3) or example.size == 0:
+        raise BundleError(f"The example has shape {example.shape} and type {example.dtype}; expected uint8 or uint16.")
+    with _new_folder(folder, replace=replace) as temporary:
+        for name in (MODEL_FILE, WEIGHTS_FILE):
+            if not (source / name).is_file():
+                raise BundleError(f"Cannot write a bundle: '{source / name}' is missing.")
+            shutil.copyfile(source / name, temporary / name)
+        (temporary / "example").mkdir()
+        Image.fromarray(example).save(temporary / EXAMPLE_INPUT, optimize=True)
+        probability = predict(temporary, spec.preprocess, example)
+        Image.fromarray(np.round(probability * 65535).astype(np.uint16)).save(temporary / EXAMPLE_OUTPUT)
+        created = spec.created or runtime.provenance()["created"]
+        card = model_card(spec.model_copy(update={"created": created}))
+        (temporary / CARD_FILE).write_text(card, encoding="utf-8")
+        files = {name: runtime.sha256(temporary / name) for name in NEEDED}
+        final = spec.model_copy(update={"files": files, "created": created})
+        (temporary / SPEC_FILE).write_text(dump_yaml(final), encoding="utf-8")
+    return open_bundle(folder.absolute())
+
+
+def install_bundle(source: Path, *, replace: bool = False) -> Bundle:
+    """Copy a bundle into the user's model folder, where its name finds it.
+
+    Raises
+    ------
+    BundleError
+        It is incomplete or altered, or an embedded bundle has its name.
+    OutputError
+        One of that name is installed and ``replace`` is False, or the folder cannot be written.
+    """
+    bundle = open_bundle(Path(source))
+    if (EMBEDDED / bundle.spec.name).exists():
+        raise BundleError(f"The name {bundle.spec.name!r} belongs to an embedded model. Change it in {SPEC_FILE}.")
+    target = user_models() / bundle.spec.name
+    with _new_folder(target, replace=replace) as temporary:
+        for name in (SPEC_FILE, *bundle.spec.files):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path / name, temporary / name)
+    return open_bundle(target)
+
+
+def check_bundle(bundle: Bundle, predict: Predict, *, precision: str = "f32") -> float:
+    """Check a bundle's hashes and that its example still gives the stored probability.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    predict
+        Runs the network at ``precision``.
+    precision
+        ``f32`` or ``bf16``; decides the tolerance (:data:`TOLERANCE`).
+
+    Returns
+    -------
+    float
+        Largest absolute difference of a probability.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or altered, or the example does not reproduce.
+    """
+    bundle.verify()
+    pixels = _read_png(bundle.path / EXAMPLE_INPUT)
+    expected = _read_png(bundle.path / EXAMPLE_OUTPUT).astype(np.float32) / 65535
+    found = predict(bundle.path, bundle.spec.preprocess, pixels)
+    if found.shape != expected.shape:
+        raise BundleError(
+            f"Bundle '{bundle.path}' does not reproduce its example: {EXAMPLE_OUTPUT} has shape {expected.shape}, "
+            f"the network gives {found.shape}."
+        )
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE[precision]:  # written so that NaN fails
+        raise BundleError(
+            f"Bundle '{bundle.path}' does not reproduce its example: probabilities differ by up to {difference:.3f}, "
+            f"allowed are {TOLERANCE[precision]} in {precision}. Do not trust its masks on this machine."
+        )
+    return difference
+
+
+def _find(name_or_dir: str | Path) -> Path:
+    text = str(name_or_dir)
+    is_name = isinstance(name_or_dir, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text)
+    if is_name:
+        for root in (EMBEDDED, user_models()):
+            if (root / text / SPEC_FILE).is_file():
+                return root / text
+    path = Path(text).expanduser()
+    if path.is_file() and path.name == SPEC_FILE:
+        return path.parent
+    if path.is_dir():
+        return path
+    if is_name:
+        names = [bundle.path.name for bundle in list_bundles()]
+        raise BundleError(did_you_mean(text, names, what="model") + " Or give the folder of a bundle.")
+    raise BundleError(f"There is no bundle folder '{path}'. See the models with: c6seg models list")
+
+
+def _read_png(path: Path) -> NDArray[Any]:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image).copy()
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise BundleError(f"The picture '{path}' cannot be read.") from error
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """Give a temporary folder beside ``folder`` that takes its name only when the block ends well."""
+    if folder.exists() and not (folder / SPEC_FILE).is_file():
+        if not folder.is_dir() or any(folder.iterdir()):
+            raise OutputError(f"Cannot write the bundle '{folder}': something else of that name is there.")
+    elif folder.exists() and not replace:
+        raise OutputError(f"There is already a bundle '{folder}'. Replace it with --force.")
+    with runtime.atomic_folder(folder) as temporary:
+        yield temporary

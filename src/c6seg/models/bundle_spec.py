@@ -1,0 +1,99 @@
+"""What ``bundle.yaml`` holds, and how it is read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator
+
+from c6seg.config import Config, PreprocessConfig, validate
+from c6seg.errors import BundleError, ConfigError
+
+FORMAT: Literal["c6seg-bundle/1"] = "c6seg-bundle/1"
+SPEC_FILE = "bundle.yaml"
+MAX_SPEC_BYTES = 1_000_000
+
+
+class ScaleSpec(Config):
+    """The scale at which the model was trained."""
+
+    pixel_size_um: float | None = Field(None, gt=0, description="um per pixel of the training images; None = mixed")
+    object_size_px: float | None = Field(None, gt=0, description="median equivalent diameter of the cells, px")
+
+
+class TrainingData(Config):
+    """One source of training images."""
+
+    name: str
+    licence: str
+    source: str = ""
+    images: int | None = Field(None, ge=0)
+    note: str = ""
+
+
+class BundleSpec(Config):
+    """Everything in ``bundle.yaml``."""
+
+    format: Literal["c6seg-bundle/1"] = FORMAT
+    name: str
+    version: str = "1.0.0"
+    description: str = ""
+    encoder: str
+    licence: str
+    created: str = ""
+    preprocess: PreprocessConfig = PreprocessConfig()
+    scale: ScaleSpec = ScaleSpec()
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a pixel counts as cell")
+    clusters: Literal["include", "exclude", "report"] = Field("include", description="policy for dense clusters")
+    training_data: tuple[TrainingData, ...] = ()
+    limits: tuple[str, ...] = Field((), description="what the model is known not to do well, one sentence each")
+    scores: dict[str, dict[str, Any]] = Field(default_factory=dict, description="name: mean, lower, upper, n, ...")
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict, description="relative path: SHA-256")
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError("use letters, digits, '.', '_' and '-' only, as the name becomes a folder")
+        return name
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for file in files:
+            path = PurePosixPath(file)
+            if path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file or not path.parts:
+                raise ValueError(f"{file!r} does not lie inside the bundle")
+        return files
+
+
+def read_spec(folder: Path) -> BundleSpec:
+    """Read ``bundle.yaml`` of a folder.
+
+    Raises
+    ------
+    BundleError
+        It is missing, no YAML, too large, or has keys or values that are not allowed.
+    """
+    file = folder / SPEC_FILE
+    try:
+        if file.stat().st_size > MAX_SPEC_BYTES:
+            raise BundleError(f"'{file}' is larger than {MAX_SPEC_BYTES} bytes: it is no c6seg bundle.")
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"'{folder}' is no c6seg bundle: {SPEC_FILE} is missing.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise BundleError(f"Cannot read '{file}': {(str(error).splitlines() or ['unreadable'])[0]}.") from error
+    if not isinstance(values, dict):
+        raise BundleError(f"'{file}' must be a mapping of keys to values.")
+    if values.get("format") != FORMAT:
+        given = values.get("format")
+        raise BundleError(f"'{file}' has format {given!r}; this version of c6seg reads {FORMAT!r}. Update c6seg.")
+    try:
+        return validate(BundleSpec, values, where=f"'{file}'")
+    except ConfigError as error:
+        raise BundleError(str(error)) from error
