@@ -1,0 +1,353 @@
+"""Where the cells of an image are, from shapes or from mask files, as bool masks and label maps.
+
+Shapes (COCO, CVAT) are drawn by pycocotools and by nothing else, so that a data set has one truth; mask files are read
+by :mod:`c6seg.data.masks`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c6seg.data.images import probe
+from c6seg.data.masks import read_labels
+from c6seg.errors import AnnotationError, ImageReadError
+
+__all__ = [
+    "Annotation",
+    "MaskFile",
+    "ObjectMasks",
+    "Rle",
+    "Shape",
+    "Shapes",
+    "decode_counts",
+    "encode_mask",
+    "shape_rle",
+]
+
+FAR = 4.0
+"""A corner further outside than this many image sides is no drawing error but a broken file."""
+
+
+class Annotation(ABC):
+    """The cells of one image."""
+
+    @property
+    @abstractmethod
+    def source(self) -> Path:
+        """The file that the annotation comes from (the first one, where there are several)."""
+
+    @property
+    @abstractmethod
+    def size_hw(self) -> tuple[int, int] | None:
+        """Height and width that the annotation was made for, px; None if it does not say."""
+
+    @abstractmethod
+    def labels(self, size_hw: tuple[int, int]) -> NDArray[np.int32]:
+        """Draw the objects.
+
+        Parameters
+        ----------
+        size_hw
+            Height and width of the image, px.
+
+        Returns
+        -------
+        NDArray[np.int32]
+            (Y, X); 0 = background, objects numbered 1..n without gaps.
+
+        Raises
+        ------
+        AnnotationError
+            The annotation was made for another size, or cannot be read.
+        """
+
+    def mask(self, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+        """Draw the union of all cells, (Y, X) bool; see :meth:`labels` for what is raised."""
+        return self.labels(size_hw) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFile(Annotation):
+    """A binary mask or a label map in an image file.
+
+    Parameters
+    ----------
+    path
+        PNG, TIFF, BMP, or a JPEG whose values lie near 0 and 255.
+    frame
+        Which frame of the file, from 0.
+    """
+
+    path: Path
+    frame: int = 0
+
+    @property
+    def source(self) -> Path:
+        """The mask file."""
+        return self.path
+
+    @property
+    def size_hw(self) -> tuple[int, int] | None:
+        """Size that the header of the file gives."""
+        return _probed_size(self.path)
+
+    def labels(self, size_hw: tuple[int, int]) -> NDArray[np.int32]:
+        """Draw the objects: the numbers of a label map, or the connected parts of a binary mask."""
+        return _fit(read_labels(self.path, frame=self.frame), size_hw, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMasks(Annotation):
+    """Several mask files, one object each, as in DSB 2018; where they overlap, the smaller object is on top."""
+
+    paths: tuple[Path, ...]
+
+    @property
+    def source(self) -> Path:
+        """The first of the files."""
+        return self.paths[0]
+
+    @property
+    def size_hw(self) -> tuple[int, int] | None:
+        """Size that the header of the first file gives."""
+        return _probed_size(self.paths[0])
+
+    def labels(self, size_hw: tuple[int, int]) -> NDArray[np.int32]:
+        """Draw every file as one object."""
+        return _stack([_fit(read_labels(path), size_hw, path) > 0 for path in self.paths], size_hw)
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """Run-length code of a mask in COCO's order: columns first, beginning with background.
+
+    Parameters
+    ----------
+    size_hw
+        Height and width of the mask, px.
+    counts
+        Lengths of the runs, px; they sum to height times width.
+    """
+
+    size_hw: tuple[int, int]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One annotated object.
+
+    Parameters
+    ----------
+    polygons
+        Outlines of its parts, each (N, 2) float64 with x, y in px; (0, 0) is the corner of the first pixel, not its
+        centre. Exactly as in the file: nothing clipped, closed or mended.
+    rle
+        The object as run lengths, in place of outlines.
+    category
+        Name of its class as the file gives it.
+    supercategory
+        The class above, or "".
+    crowd
+        Whether it stands for a group of cells that were not outlined one by one.
+    kind
+        What was drawn: ``polygon``, ``rle``, ``box``, ``ellipse`` or ``mask``.
+    ident
+        Its id in the file, or "".
+    """
+
+    polygons: tuple[NDArray[np.float64], ...] = ()
+    rle: Rle | None = None
+    category: str = "cell"
+    supercategory: str = ""
+    crowd: bool = False
+    kind: str = "polygon"
+    ident: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes(Annotation):
+    """Objects as outlines or run lengths.
+
+    Parameters
+    ----------
+    shapes
+        The cells; none = an image that was annotated and is empty.
+    declared_hw
+        Height and width that the file gives for the image, px, or None.
+    file
+        The json or xml.
+    image_id
+        Id of the image in that file.
+    parts
+        Shapes that are parts of cells (somas, nuclei): never drawn, never counted.
+    """
+
+    shapes: tuple[Shape, ...]
+    declared_hw: tuple[int, int] | None
+    file: Path
+    image_id: str = ""
+    parts: tuple[Shape, ...] = ()
+
+    @property
+    def source(self) -> Path:
+        """The json or xml."""
+        return self.file
+
+    @property
+    def size_hw(self) -> tuple[int, int] | None:
+        """Size that the file gives for the image."""
+        return self.declared_hw
+
+    def mask(self, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+        """Draw the union of all cells, crowds included."""
+        from pycocotools import mask as coco
+
+        rles = self._rles(size_hw)
+        if not rles:
+            return np.zeros(size_hw, dtype=bool)
+        return np.asarray(coco.decode(coco.merge(rles)), dtype=bool)
+
+    def labels(self, size_hw: tuple[int, int]) -> NDArray[np.int32]:
+        """Draw every object with its own number, touching ones too; where they overlap, the smaller one is on top.
+
+        A crowd gets one number. An object that is wholly covered by smaller ones gets none.
+        """
+        from pycocotools import mask as coco
+
+        return _stack([np.asarray(coco.decode(rle), dtype=bool) for rle in self._rles(size_hw)], size_hw)
+
+    def _rles(self, size_hw: tuple[int, int]) -> list[dict[str, Any]]:
+        if self.declared_hw is not None and self.declared_hw != size_hw:
+            raise _misfit(f"In '{self.file}', image {self.image_id or '?'}", self.declared_hw, size_hw)
+        try:
+            return [rle for shape in self.shapes if (rle := shape_rle(shape, size_hw)) is not None]
+        except AnnotationError as error:
+            raise AnnotationError(f"In '{self.file}', image {self.image_id or '?'}: {error}") from error
+
+
+def shape_rle(shape: Shape, size_hw: tuple[int, int]) -> dict[str, Any] | None:
+    """Draw one shape as a compressed run-length code of pycocotools.
+
+    Returns
+    -------
+    dict | None
+        ``{"size": [h, w], "counts": bytes}``; None where the shape encloses nothing (fewer than three corners).
+
+    Raises
+    ------
+    AnnotationError
+        Coordinates far outside the image or no numbers; run lengths of another size.
+    """
+    from pycocotools import mask as coco
+
+    height, width = size_hw
+    if shape.rle is not None:
+        if shape.rle.size_hw != size_hw:
+            raise _misfit(f"run lengths of object {shape.ident or '?'}", shape.rle.size_hw, size_hw)
+        _check_counts(shape.rle.counts, size_hw)
+        result: dict[str, Any] = coco.frPyObjects(
+            {"size": [height, width], "counts": list(shape.rle.counts)}, height, width
+        )
+        return result
+    limit = FAR * max(height, width)
+    outlines = []
+    for polygon in shape.polygons:
+        # NaN fails this comparison too; pycocotools walks along edges, so that a far corner would take all memory
+        if polygon.size and not np.abs(polygon).max() <= limit:
+            raise AnnotationError(f"object {shape.ident or '?'} has corners far outside the image. Correct the file.")
+        if len(polygon) >= 3:  # pycocotools takes four numbers for a box
+            outlines.append(polygon.reshape(-1).tolist())
+    if not outlines:
+        return None
+    merged: dict[str, Any] = coco.merge(coco.frPyObjects(outlines, height, width))
+    return merged
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Write a mask (Y, X) as COCO's compressed run-length code, ready for json: ``{"size": [h, w], "counts": str}``."""
+    from pycocotools import mask as coco
+
+    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def decode_counts(text: str | bytes) -> tuple[int, ...]:
+    """Read the text of a compressed run-length code; pycocotools itself reads behind the end of a broken one.
+
+    Source: ``rleFrString`` of the COCO API: base 32 digits from character 48 on, lowest first; from the fourth number on,
+    the difference to the number two before.
+
+    Raises
+    ------
+    AnnotationError
+        The text is no run-length code.
+    """
+    data = text.encode("utf-8") if isinstance(text, str) else text
+    counts: list[int] = []
+    value = shift = 0
+    for byte in data:
+        digit = byte - 48
+        if not 0 <= digit < 64 or shift > 60:
+            raise AnnotationError(
+                "a compressed run-length code has characters that do not belong there. Export it again."
+            )
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise AnnotationError("a compressed run-length code is cut short. Export it again.")
+    return tuple(counts)
+
+
+def _check_counts(counts: Sequence[int], size_hw: tuple[int, int]) -> None:
+    if any(count < 0 for count in counts) or sum(counts) != math.prod(size_hw):
+        raise AnnotationError(
+            f"a run-length code covers {sum(counts)} pixels, its image has {math.prod(size_hw)}. Export it again."
+        )
+
+
+def _stack(objects: list[NDArray[np.bool_]], size_hw: tuple[int, int]) -> NDArray[np.int32]:
+    labels = np.zeros(size_hw, dtype=np.int32)
+    areas = [int(part.sum()) for part in objects]
+    for index in sorted(range(len(objects)), key=lambda index: -areas[index]):
+        labels[objects[index]] = index + 1
+    present = np.unique(labels)
+    if present.size and present[-1] == present.size - 1:
+        return labels
+    numbers = np.zeros(len(objects) + 1, dtype=np.int32)
+    numbers[present[present > 0]] = np.arange(1, (present > 0).sum() + 1)
+    return numbers[labels]
+
+
+def _fit(labels: NDArray[np.int32], size_hw: tuple[int, int], path: Path) -> NDArray[np.int32]:
+    if labels.shape != tuple(size_hw):
+        raise _misfit(f"Mask '{path}'", (labels.shape[0], labels.shape[1]), size_hw)
+    return labels
+
+
+def _misfit(what: str, given_hw: tuple[int, int], image_hw: tuple[int, int]) -> AnnotationError:
+    return AnnotationError(
+        f"{what}: made for {given_hw[1]}x{given_hw[0]}, but the image is {image_hw[1]}x{image_hw[0]} (width x height). "
+        "Take the image that was annotated, or export the annotation again."
+    )
+
+
+def _probed_size(path: Path) -> tuple[int, int]:
+    try:
+        return probe(path).size_hw
+    except ImageReadError as error:
+        raise AnnotationError(f"Mask {error}") from error
