@@ -1,0 +1,222 @@
+"""What a file name says: cell line, well, field, time, crop. Nothing is guessed that the name does not carry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class NameParts:
+    """The parts of an image name; what the name does not say is None.
+
+    Parameters
+    ----------
+    line
+        Cell line or experiment, the part before the well.
+    well
+        Well in short form, ``"C7"`` (never ``"C07"``); rows A-P, columns 1-24.
+    field
+        Field, site or stage position within the well.
+    time_h
+        Time in hours; since the start of the experiment, or since 1970 where ``absolute`` is true.
+    crop
+        Number of the cut-out, where an image was cut into several.
+    index
+        Number in a time series, where the name counts frames (``t013``) and does not say how far apart they are.
+    absolute
+        Whether ``time_h`` is a date on the calendar.
+    stem
+        The name without time, index, field and crop: equal for all images of one place.
+    """
+
+    line: str | None = None
+    well: str | None = None
+    field: str | None = None
+    time_h: float | None = None
+    crop: str | None = None
+    index: int | None = None
+    absolute: bool = False
+    stem: str = ""
+
+
+_WELL = r"(?P<well>[A-P](?:0?[1-9]|1\d|2[0-4]))"
+_ELAPSED = r"(?P<d>\d{1,3})d(?P<h>\d{1,2})h(?:(?P<m>\d{1,2})m)?"
+_DATED = r"(?P<Y>\d{4})y(?P<M>\d\d)m(?P<D>\d\d)d[_-]?(?P<h>\d\d)h(?P<m>\d\d)m"
+
+# Whole names of known instruments, tried in order.
+_INSTRUMENTS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        # Incucyte, LIVECell: A172_Phase_C7_1_02d16h00m_2; or with the date: 2020y03m05d_12h00m
+        *(
+            rf"(?:(?P<line>.+?)_)?(?:Phase_)?{_WELL}_(?P<field>\d+)_{time}(?:_(?P<crop>\d+))?"
+            for time in (_ELAPSED, _DATED)
+        ),
+        # Cytation, Gen5: B3_-1_2_1_Phase Contrast_001 = well, step, channel, field, channel's name, time index
+        rf"{_WELL}_-?\d+_\d+_(?P<field>\d+)(?:Z\d+)?_[A-Za-z][^_]*_(?P<index>\d{{3,}})",
+        # Opera, Operetta: r02c03f01p01-ch1sk5fk1fl1
+        r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<field>\d+)p\d+-ch\d+sk(?P<index>\d+).*",
+        # Micro-Manager: img_channel000_position001_time000000012_z000
+        r"(?P<line>.+?)_channel\d+_position(?P<field>\d+)_time(?P<index>\d+)(?:_z\d+)?",
+    )
+)
+
+_GAP = r"(?<![A-Za-z0-9.])"
+_END = r"(?![A-Za-z0-9])"
+# Times anywhere in a name, tried in order.
+_TIMES = tuple(
+    re.compile(pattern, flags)
+    for pattern, flags in (
+        (_GAP + _DATED + _END, 0),
+        (_GAP + r"t?" + _ELAPSED + _END, re.IGNORECASE),
+        (
+            _GAP + r"(?P<Y>20\d\d)-?(?P<M>[01]\d)-?(?P<D>[0-3]\d)[ T_-](?P<h>[0-2]\d)[-:.h]?(?P<m>[0-5]\d)"
+            r"(?:[-:.m]?(?P<s>[0-5]\d)s?)?" + _END,
+            0,
+        ),
+        (
+            _GAP
+            + r"(?:t|time)?[ =_-]?(?P<h>\d+(?:[.,]\d+)?)[ _]?(?:h|hr|hrs|hours?)(?:(?P<m>\d{1,2})(?:m|min)?)?"
+            + _END,
+            re.IGNORECASE,
+        ),
+        (_GAP + r"(?:t|time)?[ =_-]?(?P<m>\d+(?:[.,]\d+)?)[ _]?(?:min|minutes?)" + _END, re.IGNORECASE),
+        (_GAP + r"day[ _-]?(?P<d>\d+(?:[.,]\d+)?)" + _END, re.IGNORECASE),
+    )
+)
+_INDEX = re.compile(r"(?:(?<![A-Za-z])t|frame[ _-]?|time[ _-]?)(?P<index>\d+)" + _END, re.IGNORECASE)
+_FIELD = re.compile(
+    r"(?<![A-Za-z])(?P<kind>xy|s|f|p|fov|field|site|pos|position|series)[ _-]?(?P<field>\d+)(?![0-9])", re.IGNORECASE
+)
+# The others are stage positions: where no well is named, each is a place of its own.
+_WITHIN_WELL = {"s", "f", "fov", "field", "site"}
+_NAMED_WELL = re.compile(r"well[ _-]?" + _WELL + r"(?![0-9])", re.IGNORECASE)
+_ANY_WELL = re.compile(_GAP + _WELL + _END)
+# "C6" after one of these is the cell line, not a well.
+_LINE_BEFORE = re.compile(r"(?:glioma|rat|line|cells?)[ _-]*$", re.IGNORECASE)
+_TAIL = re.compile(r"(?:^|(?<=[_ .\-(#]))(?P<number>\d+)\)?$")
+
+
+@lru_cache(maxsize=65536)
+def parse_name(name: str) -> NameParts:
+    """Read cell line, well, field, time and crop from an image name.
+
+    Parameters
+    ----------
+    name
+        File name with or without folder and suffix. What the file itself does not say is looked for in its folders.
+
+    Examples
+    --------
+    >>> parts = parse_name("A172_Phase_C7_1_02d16h00m_2.tif")
+    >>> parts.line, parts.well, parts.field, parts.time_h, parts.crop
+    ('A172', 'C7', '1', 64.0, '2')
+    >>> parse_name("20180101ef002xy01t13").index
+    13
+    """
+    *folders, last = [part for part in re.split(r"[\\/]+", name) if part not in {"", ".", ".."}] or [""]
+    parts = _parse_stem(re.sub(r"(?:\.ome)?\.(?:tiff?|png|jpe?g|bmp)$", "", last, flags=re.IGNORECASE))
+    for folder in reversed(folders):
+        if parts.well is not None and parts.time_h is not None:
+            break
+        outer = _parse_stem(folder)
+        well = parts.well or outer.well
+        line = parts.line or (outer.line if outer.well else None)
+        timed = parts if parts.time_h is not None else outer
+        # in a folder of one time, a bare number counts fields
+        field = parts.field if parts.field or timed is parts or parts.index is None else str(parts.index)
+        stem = f"{outer.stem}/{parts.stem}".strip("/")
+        parts = NameParts(line, well, field, timed.time_h, parts.crop, parts.index, timed.absolute, stem)
+    return parts
+
+
+def _parse_stem(stem: str) -> NameParts:
+    for pattern in _INSTRUMENTS:
+        match = pattern.fullmatch(stem)
+        if match:
+            return _from_instrument(match.groupdict())
+    time_h, absolute, rest = _take_time(stem)
+    index = _INDEX.search(rest)
+    rest = _without(rest, index) if index else rest
+    well = _NAMED_WELL.search(rest) or _last_well(rest)
+    found = _FIELD.search(rest)
+    field = found["field"] if found else None
+    if found and found["kind"].lower() in _WITHIN_WELL:
+        rest = _without(rest, found)
+        well = _NAMED_WELL.search(rest) or _last_well(rest)
+        found = None
+    count = index["index"] if index else None
+    number = _TAIL.search(rest)
+    if number and not any(part and part.end() >= number.end() for part in (found, well)):
+        # a bare number at the end counts fields where the time is known, else frames
+        if time_h is None and count is None:
+            count, rest = number["number"], rest[: number.start()]
+        else:
+            field, rest = field or number["number"], rest[: number.start()]
+    line = rest[: well.start()].strip(" _-.") if well else None
+    return NameParts(
+        line=line or None,
+        well=_short_well(well["well"]) if well else None,
+        field=field,
+        time_h=time_h,
+        index=int(count) if count else None,
+        absolute=absolute,
+        stem=rest.strip(" _-.(#"),
+    )
+
+
+def _take_time(text: str) -> tuple[float | None, bool, str]:
+    """Return hours, whether they are a calendar date, and the text without them."""
+    for pattern in _TIMES:
+        match = pattern.search(text)
+        time_h = _hours(match.groupdict()) if match else None
+        if match and time_h is not None:
+            return time_h, "Y" in match.groupdict(), _without(text, match)
+    return None, False, text
+
+
+def _from_instrument(groups: dict[str, str | None]) -> NameParts:
+    well = groups.get("well")
+    if well is None and groups.get("row") is not None:
+        well = f"{chr(ord('A') + int(groups['row'] or 1) - 1)}{groups['column']}"
+    line = groups.get("line")
+    line = line.removesuffix("_Phase").removesuffix("_phase") if line else None
+    well = _short_well(well) if well else None
+    index = groups.get("index")
+    stem = "_".join(part for part in (line, well, groups.get("field")) if part)
+    absolute = groups.get("Y") is not None
+    crop = groups.get("crop")
+    return NameParts(
+        line, well, groups.get("field"), _hours(groups), crop, int(index) if index else None, absolute, stem
+    )
+
+
+def _hours(groups: dict[str, str | None]) -> float | None:
+    values = {key: float(value.replace(",", ".")) for key in "YMDdhms" if (value := groups.get(key))}
+    if not values:
+        return None
+    hours = 24 * values.get("d", 0.0) + values.get("h", 0.0) + values.get("m", 0.0) / 60 + values.get("s", 0.0) / 3600
+    if "Y" not in values:
+        return hours
+    try:
+        day = datetime(int(values["Y"]), int(values["M"]), int(values["D"]), tzinfo=UTC)
+    except ValueError:
+        return None
+    return day.timestamp() / 3600 + hours
+
+
+def _last_well(text: str) -> re.Match[str] | None:
+    wells = [match for match in _ANY_WELL.finditer(text) if not _LINE_BEFORE.search(text[: match.start()])]
+    return wells[-1] if wells else None
+
+
+def _short_well(well: str) -> str:
+    return f"{well[0].upper()}{int(well[1:])}"
+
+
+def _without(text: str, match: re.Match[str]) -> str:
+    before, after = text[: match.start()], text[match.end() :]
+    return before.rstrip(" _-.") + after if not before or not after else before + after.lstrip(" _-.")
