@@ -1,26 +1,40 @@
 """Simulated phase-contrast pictures of adherent cells with known masks and scale.
 
 Reading order: :mod:`~c6seg.data.synthetic_style` (what a culture looks like), :mod:`~c6seg.data.synthetic_cells`
-(outlines and thickness), :mod:`~c6seg.data.synthetic_optics` (image formation), this module (pictures, data sets),
-:mod:`~c6seg.data.synthetic_culture` (time-lapses with a known growth law).
+(single cells), :mod:`~c6seg.data.synthetic_layer` (label map and thickness), :mod:`~c6seg.data.synthetic_optics` (image
+formation), :mod:`~c6seg.data.synthetic_culture` (time-lapses with a known growth law), this module (pictures and
+files).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from c6seg.data.synthetic_cells import phase_map, place_cells, rasterise
-from c6seg.data.synthetic_optics import photograph, random_field
-from c6seg.data.synthetic_style import SceneStyle
+from c6seg.data.synthetic_cells import place_cells
+from c6seg.data.synthetic_culture import CultureFrame, culture_style, simulate_culture
+from c6seg.data.synthetic_layer import border_warp, compact_labels, phase_map, rasterise
+from c6seg.data.synthetic_optics import photograph
+from c6seg.data.synthetic_style import SceneStyle, check_size
 from c6seg.errors import UsageError
 from c6seg.runtime import atomic_path, make_folder, seed_for, write_csv
 
-__all__ = ["SceneStyle", "SyntheticImage", "simulate_image", "write_dataset"]
+__all__ = [
+    "CultureFrame",
+    "SceneStyle",
+    "SyntheticImage",
+    "simulate_culture",
+    "simulate_image",
+    "write_culture",
+    "write_dataset",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +127,8 @@ def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: i
     for index in range(count):
         picture = simulate_image(size_hw=size_hw, seed=seed_for(seed, "synthetic data set", index))
         name = f"synthetic_{index:05d}"
-        write_png(images / f"{name}.png", picture.pixels)
-        write_png(masks / f"{name}.png", picture.labels.astype(np.uint16))
+        _write_png(images / f"{name}.png", picture.pixels)
+        _write_png(masks / f"{name}.png", picture.labels.astype(np.uint16))
         rows.append(
             {
                 "name": name,
@@ -131,30 +145,98 @@ def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: i
     return table
 
 
-def check_size(size_hw: tuple[int, int]) -> None:
-    """Refuse a field that is too small to hold a cell."""
-    if len(size_hw) != 2 or min(size_hw) < 32:
-        raise UsageError(f"size_hw is {tuple(size_hw)}; height and width of a simulated picture are at least 32 px.")
+def write_culture(
+    folder: Path,
+    *,
+    size_hw: tuple[int, int],
+    times_h: Sequence[float],
+    growth_rates_per_h: Mapping[str, float],
+    start_count: int,
+    seed: int,
+    pixel_size_um: float = 0.87,
+    style: SceneStyle | None = None,
+    capacity: float | None = None,
+    prefix: str = "Demo_Phase",
+) -> Path:
+    """Write simulated time-lapses of several wells, as a microscope would, with the truth beside them.
+
+    ``images/Demo_Phase_A1_1_00d04h00m_1.tif`` (16-bit, pixel size in the resolution tags), ``masks/`` with the same
+    names (16-bit PNG label maps), and ``truth.csv``: image, well, time_h, count, confluence, growth_rate_per_h,
+    doubling_time_h (empty where nothing grows).
+
+    Parameters
+    ----------
+    folder
+        Where to; made if absent.
+    size_hw, times_h, start_count, seed, pixel_size_um, style, capacity
+        As in :func:`simulate_culture`; every well has a seed of its own.
+    growth_rates_per_h
+        Growth rate of each well by its name, e.g. ``{"A1": 0.03, "A2": 0.02}``.
+    prefix
+        What the file names begin with.
+
+    Returns
+    -------
+    table
+        Path of ``truth.csv``.
+
+    Raises
+    ------
+    UsageError
+        As :func:`simulate_culture`, or no well.
+    OutputError
+        The folder cannot be written.
+    """
+    if not growth_rates_per_h:
+        raise UsageError("growth_rates_per_h is empty; give at least one well, e.g. {'A1': 0.03}.")
+    # one look for the whole plate, drawn for the fastest well, so that cells have the same size everywhere
+    law: dict[str, Any] = {"size_hw": size_hw, "times_h": times_h, "start_count": start_count, "capacity": capacity}
+    fastest = max(growth_rates_per_h.values())
+    style = replace(style or culture_style(growth_rate_per_h=fastest, **law), bits=16)
+    images, masks = make_folder(folder / "images"), make_folder(folder / "masks")
+    rows = []
+    for well, rate in growth_rates_per_h.items():
+        frames = simulate_culture(
+            growth_rate_per_h=rate,
+            seed=seed_for(seed, "well", well),
+            pixel_size_um=pixel_size_um,
+            style=style,
+            **law,
+        )
+        for frame in frames:
+            name = f"{prefix}_{well}_1_{_clock(frame.time_h)}_1"
+            _write_tiff(images / f"{name}.tif", frame.pixels, pixel_size_um)
+            _write_png(masks / f"{name}.png", frame.labels.astype(np.uint16))
+            rows.append(
+                {
+                    "image": f"{name}.tif",
+                    "well": well,
+                    "time_h": frame.time_h,
+                    "count": frame.count,
+                    "confluence": round(frame.confluence, 6),
+                    "growth_rate_per_h": rate,
+                    "doubling_time_h": math.log(2) / rate if rate > 0 else None,
+                }
+            )
+    table = folder / "truth.csv"
+    write_csv(table, list(rows[0]), rows)
+    return table
 
 
-def border_warp(
-    size_hw: tuple[int, int], style: SceneStyle, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two displacement fields in px that make outlines uneven at the scale of a few pixels."""
-    strength = np.float32(style.irregularity * style.diameter_px * 0.25)
-    scale = max(4.0, style.diameter_px * 0.25)
-    return strength * random_field(size_hw, scale, rng), strength * random_field(size_hw, scale, rng)
+def _clock(time_h: float) -> str:
+    minutes = round(time_h * 60)
+    return f"{minutes // 1440:02d}d{minutes // 60 % 24:02d}h{minutes % 60:02d}m"
 
 
-def compact_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Renumber labels to 1..n without gaps, in the same order."""
-    present = np.unique(labels)
-    table = np.zeros(int(labels.max()) + 1, np.int32)
-    table[present[present > 0]] = np.arange(1, int((present > 0).sum()) + 1)
-    return table[labels]
-
-
-def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write a grey PNG of 8 or 16 bits, whole or not at all."""
     with atomic_path(path) as temporary:
         Picture.fromarray(pixels).save(temporary, format="PNG")
+
+
+def _write_tiff(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], pixel_size_um: float) -> None:
+    import tifffile
+
+    per_cm = 1e4 / pixel_size_um
+    with atomic_path(path) as temporary:
+        tifffile.imwrite(temporary, pixels, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", metadata=None)

@@ -99,7 +99,12 @@ def random_field(size_hw: tuple[int, int], scale_px: float, rng: np.random.Gener
 
 
 def photograph(
-    phase_rad: Image, mask: NDArray[np.bool_], style: SceneStyle, rng: np.random.Generator
+    phase_rad: Image,
+    mask: NDArray[np.bool_],
+    style: SceneStyle,
+    rng: np.random.Generator,
+    *,
+    moving: np.random.Generator | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Photograph a phase map with everything that comes between a culture and a file.
 
@@ -112,7 +117,9 @@ def photograph(
     style
         The look.
     rng
-        Source of chance.
+        Source of chance for all that stays the same in a time-lapse: light, dust, walls, scratches.
+    moving
+        Source of chance for floating cells and noise; None takes ``rng``.
 
     Returns
     -------
@@ -120,22 +127,25 @@ def photograph(
         (Y, X) uint8 or uint16.
     """
     size_hw = (phase_rad.shape[0], phase_rad.shape[1])
+    moving = moving or rng
     optics = {"halo_px": style.halo_px, "ring_amplitude": style.ring_amplitude, "blur_px": style.blur_px}
     image = phase_contrast(phase_rad + _debris(size_hw, style, rng), defocus=style.defocus, **optics)
-    floating = _floaters(size_hw, mask, style, rng)
+    floating = _floaters(size_hw, mask, style, moving)
     if floating is not None:
-        image = image * phase_contrast(floating, defocus=style.defocus + 4 + 6 * rng.random(), **optics)
+        image = image * phase_contrast(floating, defocus=style.defocus + 4 + 6 * moving.random(), **optics)
     image = np.float32(1) + np.float32(style.contrast) * (image - 1)
     image += _wall(size_hw, style, rng)
     image += _dust_rings(size_hw, style, rng)
     if style.flatten > 0:
         image -= np.float32(style.flatten) * (smooth(image, style.flatten_px) - 1)
     image *= _light(size_hw, style, rng)
-    noise = rng.standard_normal(size_hw, dtype=np.float32)
+    noise = moving.standard_normal(size_hw, dtype=np.float32)
     image += np.float32(style.noise) * np.sqrt(np.maximum(image, 0.05)) * noise
     top = 255 if style.bits == 8 else 65535
     counts = np.clip(np.rint(image * (style.level * top)), 0, top)
-    return counts.astype(np.uint8) if style.bits == 8 else counts.astype(np.uint16)
+    if style.bits == 8:
+        return np.asarray(counts, dtype=np.uint8)
+    return np.asarray(counts, dtype=np.uint16)
 
 
 def _light(size_hw: tuple[int, int], style: SceneStyle, rng: np.random.Generator) -> Image:

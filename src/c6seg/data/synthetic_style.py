@@ -9,7 +9,7 @@ import numpy as np
 
 from c6seg.errors import UsageError, did_you_mean
 
-__all__ = ["FAMILIES", "OPTICS", "SceneStyle"]
+__all__ = ["FAMILIES", "OPTICS", "SceneStyle", "check_size"]
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -264,3 +264,9 @@ def _row(
     if name not in table:
         raise UsageError(did_you_mean(name, table, what=what))
     return name
+
+
+def check_size(size_hw: tuple[int, int]) -> None:
+    """Refuse a field that is too small to hold a cell."""
+    if len(size_hw) != 2 or min(size_hw) < 32:
+        raise UsageError(f"size_hw is {tuple(size_hw)}; height and width of a simulated picture are at least 32 px.")
