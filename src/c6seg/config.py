@@ -109,6 +109,15 @@ class NetworkConfig(Config):
     weights_dir: str | None = Field(None, description="folder with ImageNet weights files; else the usual places")
 
 
+class DataSource(Config):
+    """What the model card says of one training data set; matched to a data set by the name of its folder."""
+
+    name: str
+    licence: str = "unspecified"
+    source: str = ""
+    note: str = ""
+
+
 class TrainConfig(Config):
     """A training: recipe, in the paper's terms."""
 
@@ -121,6 +130,9 @@ class TrainConfig(Config):
     )
     epochs: int = Field(100, ge=1)
     crops_per_image: int = Field(1, ge=1, description="fragments drawn from each image in each epoch")
+    extra_per_epoch: int = Field(
+        0, ge=0, description="images drawn per epoch from the additional data sets; 0 = all of them"
+    )
     batch: int | Literal["auto"] = Field(4, description="images per step and process; auto = as large as fits")
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
@@ -134,6 +146,11 @@ class TrainConfig(Config):
     checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0 = each epoch")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     tune_threshold: bool = True
+    name: str = Field("", description="name of the bundle; empty = the run folder's name")
+    licence: str = Field("unspecified", description="licence of the bundle")
+    limits: tuple[str, ...] = Field((), description="what the model is known not to do well, for its card")
+    data_sources: tuple[DataSource, ...] = Field((), description="licences and sources of the training data")
+    description: str = Field("", description="what the bundle is for, in a sentence or two")
     seed: int = 0
 
 

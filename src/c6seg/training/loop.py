@@ -1,0 +1,319 @@
+"""The training loop: steps, validation, checkpoints, early stopping.
+
+Every random choice is a function of (seed, epoch, step), never of the generator's past; so a training that is killed at
+any step and resumed from its last checkpoint gives, on one device, bit for bit what the uninterrupted one gives.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import find_executable_batch_size
+from torch import nn
+
+from c6seg.config import TrainConfig
+from c6seg.errors import TrainingError
+from c6seg.runtime import cpu_has_bf16, logger, seed_for
+from c6seg.training.batches import Examples, steps_per_epoch, train_batches
+from c6seg.training.checkpoint import (
+    MovingAverage,
+    Progress,
+    append_metrics,
+    load_checkpoint,
+    rewind_metrics,
+    save_checkpoint,
+)
+from c6seg.training.losses import segmentation_loss
+from c6seg.training.validation import validate
+
+LAST, BEST, METRICS = "checkpoints/last.pt", "checkpoints/best.pt", "metrics.jsonl"
+CHECKPOINT_SECONDS = 30.0
+"""A checkpoint is written at the end of an epoch if the last one is older than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a progress display is told after each step."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    val_dice: float | None
+
+
+Report = Callable[[Status], None]
+
+
+def make_accelerator(precision: str) -> Accelerator:
+    """Choose device and precision: bf16 where the processor or GPU multiplies it in hardware.
+
+    Parameters
+    ----------
+    precision
+        ``auto``, ``bf16`` or ``fp32``.
+    """
+    cpu = not torch.cuda.is_available()
+    if precision == "auto":
+        precision = "bf16" if (cpu_has_bf16() if cpu else torch.cuda.is_bf16_supported()) else "fp32"
+    wanted = "bf16" if precision == "bf16" else "no"
+    # Accelerate keeps one state per process; a second training in it may want another precision.
+    if AcceleratorState().initialized if AcceleratorState._shared_state else False:
+        AcceleratorState._reset_state()
+    if not cpu:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    return Accelerator(mixed_precision=wanted, cpu=cpu)
+
+
+@dataclass
+class Training:
+    """One training in one process.
+
+    Parameters
+    ----------
+    network
+        (N, 3, H, W) to logits (N, 1, H, W); trained in place.
+    train, val
+        Examples.
+    config
+        The recipe.
+    out
+        Run folder; ``checkpoints/`` and ``metrics.jsonl`` are written there.
+    report
+        Called after every step.
+    """
+
+    network: nn.Module
+    train: Examples
+    val: Examples
+    config: TrainConfig
+    out: Path
+    report: Report | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        """Move the network to its device and make the optimizer."""
+        self.accelerator = make_accelerator(self.config.precision)
+        network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.average = MovingAverage(self.raw, self.config.ema) if self.config.ema else None
+        self._val_dice: float | None = None
+        self._saved_at = time.monotonic()
+
+    @property
+    def raw(self) -> nn.Module:
+        """The network without the wrapper for several processes."""
+        network: nn.Module = self.accelerator.unwrap_model(self.model)
+        return network
+
+    def run(self, *, resume: bool = False) -> None:
+        """Train to the end.
+
+        Parameters
+        ----------
+        resume
+            Go on from ``checkpoints/last.pt``.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C, once the checkpoint is written.
+        TrainingError
+            The loss is no longer a number, or the checkpoint cannot be used.
+        """
+        if resume and (self.out / LAST).is_file():
+            self.progress = load_checkpoint(
+                self.out / LAST, network=self.raw, optimizer=self.optimizer, average=self.average
+            )
+        if self.accelerator.is_main_process:
+            rewind_metrics(self.out / METRICS, epoch=self.progress.epoch)
+        if not self.progress.batch:
+            self.progress.batch = self._batch_size()
+        with _stop_on_interrupt() as stop:
+            while not self.progress.finished:
+                self._epoch(stop)
+        self.load_best()
+
+    def load_best(self) -> None:
+        """Put the weights of the best epoch into the network."""
+        if self.progress.best_epoch < 0:
+            raise TrainingError("The training ended before its first validation; there is nothing to keep.")
+        state = torch.load(self.out / BEST, map_location="cpu", weights_only=True)
+        self.raw.load_state_dict(state)
+
+    def _epoch(self, stop: list[bool]) -> None:
+        progress, config = self.progress, self.config
+        processes = self.accelerator.num_processes
+        steps = steps_per_epoch(self.train, batch=progress.batch, processes=processes)
+        started = time.monotonic()
+        self.model.train()
+        batches = train_batches(
+            self.train,
+            epoch=progress.epoch,
+            batch=progress.batch,
+            first_step=progress.step,
+            rank=self.accelerator.process_index,
+            processes=processes,
+        )
+        seen = 0
+        for images, masks in batches:
+            rate = learning_rate(config, progress.epoch * steps + progress.step, steps)
+            loss = self._step(images, masks, rate)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"The loss is {loss} in epoch {progress.epoch}, step {progress.step}: the training diverged. "
+                    f"Try a lower learning_rate than {config.learning_rate:g}; the best epoch so far is kept."
+                )
+            progress.loss_sum += loss
+            progress.loss_steps += 1
+            progress.step += 1
+            seen += len(images) * processes
+            if self.report is not None:
+                status = Status(
+                    progress.epoch, config.epochs, progress.step, steps, progress.loss_sum / progress.loss_steps, self._val_dice
+                )
+                self.report(status)
+            if stop[0]:
+                self._save()
+                raise KeyboardInterrupt
+            if config.checkpoint_steps and progress.step % config.checkpoint_steps == 0 and progress.step < steps:
+                self._save()
+        self._end_epoch(steps, seconds=time.monotonic() - started, seen=seen)
+
+    def _step(self, images: torch.Tensor, masks: torch.Tensor, rate: float) -> float:
+        progress, device = self.progress, self.accelerator.device
+        # Layers with chance in them (drop path of the transformers) depend on the step, not on the past.
+        torch.manual_seed(seed_for(self.config.seed, "step", progress.epoch, progress.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        images = images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        logits = self.model(images)
+        loss = segmentation_loss(logits, masks.to(device, non_blocking=True), self.config.loss)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.raw)
+        return float(self.accelerator.reduce(loss.detach(), reduction="mean"))
+
+    def _end_epoch(self, steps: int, *, seconds: float, seen: int) -> None:
+        progress, config = self.progress, self.config
+        last = progress.epoch + 1 >= config.epochs
+        line: dict[str, Any] = {
+            "epoch": progress.epoch,
+            "train_loss": progress.loss_sum / max(1, progress.loss_steps),
+            "learning_rate": learning_rate(config, progress.epoch * steps + steps - 1, steps),
+        }
+        if last or (progress.epoch + 1) % config.validate_every == 0:
+            line |= self._validate()
+        line |= {"seconds": round(seconds, 3), "images_per_s": round(seen / max(seconds, 1e-9), 3)}
+        progress.epoch, progress.step, progress.loss_sum, progress.loss_steps = progress.epoch + 1, 0, 0.0, 0
+        waited = progress.epoch - 1 - progress.best_epoch
+        progress.finished = last or bool(config.early_stopping and waited >= config.early_stopping)
+        if self.accelerator.is_main_process:
+            append_metrics(self.out / METRICS, line)
+        if progress.finished or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self._save()
+
+    def _validate(self) -> dict[str, float]:
+        own = {key: value.detach().clone() for key, value in self.raw.state_dict().items()} if self.average else None
+        if self.average is not None:
+            self.raw.load_state_dict(self.average.state)
+        found = validate(
+            self.model, self.val, batch=self.progress.batch, loss=self.config.loss, device=self.accelerator.device
+        )
+        if found.loss < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_epoch = found.loss, self.progress.epoch
+            self._save_best()
+        if own is not None:
+            self.raw.load_state_dict(own)
+        self._val_dice = found.dice()
+        return {"val_loss": found.loss, "val_dice": self._val_dice}
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.out / LAST, network=self.raw, optimizer=self.optimizer, average=self.average, progress=self.progress
+            )
+        self._saved_at = time.monotonic()
+
+    def _save_best(self) -> None:
+        if self.accelerator.is_main_process:
+            from c6seg.runtime import atomic_path
+
+            with atomic_path(self.out / BEST) as temporary:
+                torch.save(self.raw.state_dict(), temporary)
+
+    def _batch_size(self) -> int:
+        if self.config.batch != "auto":
+            return min(self.config.batch, self._largest())
+        if self.accelerator.device.type == "cpu":
+            return min(8, self._largest())
+        return self._probe_batch()
+
+    def _largest(self) -> int:
+        return max(1, self.train.main_count * self.config.crops_per_image)
+
+    def _probe_batch(self) -> int:
+        """Find the largest batch that fits on the GPU by trying a step, halving after each failure (paper, section 4)."""
+        image, _ = self.train.train(0, epoch=0, index=0)
+        saved = {key: value.detach().clone() for key, value in self.raw.state_dict().items()}
+
+        def attempt(batch_size: int) -> int:
+            images = torch.from_numpy(image)[None].repeat(batch_size, 1, 1, 1).to(self.accelerator.device)
+            loss = self.model(images.contiguous(memory_format=torch.channels_last)).float().mean()
+            self.accelerator.backward(loss)
+            self.optimizer.zero_grad(set_to_none=True)
+            return batch_size
+
+        found = int(find_executable_batch_size(attempt, starting_batch_size=min(64, self._largest()))())
+        self.raw.load_state_dict(saved)
+        logger.info("batch %d fits on the device", found)
+        return found
+
+
+def learning_rate(config: TrainConfig, step: int, steps_in_epoch: int) -> float:
+    """Learning rate of a step counted from the start of the training: linear warm-up, then fixed or half a cosine."""
+    warmup, total = config.warmup_epochs * steps_in_epoch, config.epochs * steps_in_epoch
+    if step < warmup:
+        return config.learning_rate * (step + 1) / max(1.0, warmup)
+    if config.schedule == "fixed":
+        return config.learning_rate
+    part = (step - warmup) / max(1.0, total - warmup)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, part))))
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[list[bool]]:
+    """Turn the first Ctrl-C into a wish to stop after the current step; the second one ends at once."""
+    stop = [False]
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop[0] = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        previous = signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not in the main thread: somebody else handles signals
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,296 @@
+"""A training run from data sets to bundle: the run folder and what lies in it.
+
+::
+
+    RUN/config.yaml        every option as used; with split.json it repeats the run
+    RUN/split.json         which images trained and which chose
+    RUN/metrics.jsonl      one line per epoch
+    RUN/checkpoints/       last.pt (to resume), best.pt (lowest validation loss)
+    RUN/bundle/            the result
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from c6seg.config import TrainConfig, dump_yaml, load_config
+from c6seg.data.datasets import Dataset, Item
+from c6seg.data.images import probe
+from c6seg.errors import DataError, OutputError, TrainingError, UsageError
+from c6seg.inference.engine import predict_pixels
+from c6seg.models.bundle import Bundle, BundleSpec, ScaleSpec, TrainingData, write_bundle
+from c6seg.models.encoders import find_encoder
+from c6seg.models.export import export_network
+from c6seg.models.network import build_network
+from c6seg.runtime import logger, make_folder, provenance, seed_for, write_json, write_text
+from c6seg.training.batches import Examples
+from c6seg.training.loop import Report, Training
+from c6seg.training.validation import Validation, validate
+
+VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Annotated images in their roles.
+
+    Parameters
+    ----------
+    train, val
+        Images of the data set that the network is for.
+    extra
+        Images of additional data sets; they only train.
+    """
+
+    train: tuple[Item, ...]
+    val: tuple[Item, ...]
+    extra: tuple[Item, ...] = ()
+
+
+def choose_items(
+    data: Dataset, *, extra: Sequence[Dataset] = (), names: tuple[Sequence[str], Sequence[str]] | None = None, seed: int
+) -> TrainingSet:
+    """Give every annotated image its role.
+
+    Parameters
+    ----------
+    data
+        The data set that the network is for.
+    extra
+        Additional data sets.
+    names
+        Names of the training and the validation images. None: the data set's own ``train`` and ``val`` where it has
+        them, else a fifth of the images, drawn by seed, validates.
+
+    Raises
+    ------
+    DataError
+        No or too few annotated images, or a name that is not in the data set.
+    """
+    annotated = _annotated(data)
+    others = tuple(item for dataset in extra for item in _annotated(dataset).values())
+    if names is not None:
+        missing = sorted({name for part in names for name in part} - set(annotated))
+        if missing:
+            raise DataError(f"The split names {len(missing)} images that '{data.root}' has not annotated: {missing[:5]}.")
+        train, val = (tuple(annotated[name] for name in part) for part in names)
+    else:
+        train = tuple(item for item in annotated.values() if item.split == "train")
+        val = tuple(item for item in annotated.values() if item.split == "val")
+        if not (train and val):
+            free = [name for name, item in annotated.items() if item.split != "test"]
+            order = np.random.default_rng(seed_for(seed, "validation")).permutation(len(free))
+            count = max(1, round(VALIDATION_SHARE * len(free)))
+            val = tuple(annotated[free[number]] for number in sorted(order[:count]))
+            train = tuple(annotated[free[number]] for number in sorted(order[count:]))
+    if not train or not val:
+        raise DataError(
+            f"'{data.root}' gives {len(train)} training and {len(val)} validation images; each needs at least one."
+        )
+    return TrainingSet(train, val, others)
+
+
+def run_training(
+    items: TrainingSet, out: Path, config: TrainConfig, *, resume: bool = False, report: Report | None = None
+) -> Bundle:
+    """Train, and write ``out/bundle``.
+
+    Parameters
+    ----------
+    items
+        Annotated images.
+    out
+        Run folder.
+    config
+        The recipe.
+    resume
+        Go on with the run in ``out``.
+    report
+        Called after each step.
+
+    Returns
+    -------
+    Bundle
+        The best epoch by validation loss, with the threshold tuned on the validation images.
+
+    Raises
+    ------
+    OutputError
+        ``out`` holds a run and ``resume`` is False.
+    TrainingError
+        The loss diverged, or a network that started from a bundle did not become better than it.
+    """
+    network, mean, std = build_network(config.network)
+    preprocess = config.preprocess
+    preprocess = preprocess.model_copy(update={"mean": preprocess.mean or mean, "std": preprocess.std or std})
+    config = config.model_copy(update={"preprocess": preprocess})
+    _check_batch(config)
+    _open_run(out, items, config, resume=resume)
+    training = Training(
+        network, Examples(items.train, config, extra=items.extra), Examples(items.val, config), config, out, report
+    )
+    start = _validate(training) if _starts_from_bundle(config) else None
+    training.run(resume=resume)
+    result = _validate(training)
+    if start is not None and result.loss > start.loss and result.dice() < start.dice():
+        raise TrainingError(
+            f"After training the validation Dice is {result.dice():.3f}, at its start from '{config.network.init}' it "
+            f"was {start.dice():.3f}: no bundle was written. Try a lower learning_rate or more images."
+        )
+    if not training.accelerator.is_main_process:
+        return Bundle(out / "bundle", _spec(items, out, config, result, start, training))
+    return _write(training, _spec(items, out, config, result, start, training))
+
+
+def object_size_px(items: Sequence[Item]) -> float | None:
+    """Median equivalent diameter of the annotated cells, px; None where there are none.
+
+    An annotation without separate objects counts its connected parts.
+    """
+    from scipy import ndimage
+
+    diameters: list[float] = []
+    for item in items:
+        if item.annotation is None:
+            continue
+        info = probe(item.image)
+        labels = item.annotation.labels(info.size_hw)
+        if labels.max(initial=0) == 1:
+            labels = ndimage.label(labels)[0]
+        areas = np.bincount(labels.ravel())[1:]
+        diameters += list(np.sqrt(4 * areas[areas > 0] / np.pi))
+    return round(float(np.median(diameters)), 1) if diameters else None
+
+
+def pixel_size_um(items: Sequence[Item]) -> float | None:
+    """Common pixel size of the images, um; None where one does not say or they differ by more than 2 %."""
+    sizes = [probe(item.image).pixel_size_um for item in items]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes) or not known:
+        return None
+    middle = float(np.median(known))
+    return round(middle, 4) if max(abs(size - middle) for size in known) <= 0.02 * middle else None
+
+
+def _annotated(data: Dataset) -> dict[str, Item]:
+    found = {item.name: item for item in data.items if item.annotation is not None}
+    left_out = len(data.items) - len(found)
+    if not found:
+        raise DataError(f"'{data.root}' has no annotated image. See what is wrong with: c6seg data check {data.root}")
+    if left_out:
+        logger.warning("%d of %d images in '%s' have no annotation and are left out", left_out, len(data.items), data.root)
+    return found
+
+
+def _check_batch(config: TrainConfig) -> None:
+    encoder = find_encoder(config.network.encoder)
+    if config.batch != "auto" and config.batch < encoder.min_batch:
+        raise UsageError(f"{encoder.name} cannot train with batch {config.batch}: pass --set batch={encoder.min_batch}.")
+
+
+def _open_run(out: Path, items: TrainingSet, config: TrainConfig, *, resume: bool) -> None:
+    make_folder(out / "checkpoints")
+    split = {"train": _names(items.train), "val": _names(items.val), "extra": len(items.extra)}
+    saved = out / "config.yaml"
+    if saved.is_file():
+        if not resume:
+            raise OutputError(f"'{out}' already holds a run. Go on with it by --resume, or choose another --out.")
+        before = load_config(TrainConfig, saved)
+        if before != config:
+            old, new = before.model_dump(), config.model_dump()
+            keys = ", ".join(key for key in new if old[key] != new[key])
+            raise UsageError(f"The run in '{out}' was started with other options ({keys}); resume it with the same ones.")
+        if json.loads((out / "split.json").read_text(encoding="utf-8")) != split:
+            raise UsageError(f"The run in '{out}' was started with other images; resume it with the same data.")
+        return
+    write_json(out / "split.json", split)
+    write_json(out / "run.json", provenance())
+    write_text(saved, dump_yaml(config))
+
+
+def _starts_from_bundle(config: TrainConfig) -> bool:
+    return config.network.init not in {"random", "imagenet"}
+
+
+def _validate(training: Training) -> Validation:
+    return validate(
+        training.model,
+        training.val,
+        batch=training.progress.batch or 4,
+        loss=training.config.loss,
+        device=training.accelerator.device,
+    )
+
+
+def _spec(
+    items: TrainingSet, out: Path, config: TrainConfig, result: Validation, start: Validation | None, training: Training
+) -> BundleSpec:
+    threshold = result.best_threshold() if config.tune_threshold else 0.5
+    scores: dict[str, dict[str, Any]] = {
+        "validation_dice": {
+            "mean": round(result.dice(threshold), 4),
+            "n": len(items.val),
+            "note": "on the images that chose epoch and threshold: optimistic",
+        }
+    }
+    if start is not None:
+        scores["validation_dice_at_start"] = {"mean": round(start.dice(), 4), "n": len(items.val)}
+    own = (*items.train, *items.val)
+    return BundleSpec(
+        name=config.name or out.resolve().name,
+        description=config.description,
+        encoder=find_encoder(config.network.encoder).name,
+        licence=config.licence,
+        preprocess=config.preprocess,
+        scale=ScaleSpec(pixel_size_um=pixel_size_um(own), object_size_px=object_size_px(items.train)),
+        threshold=threshold,
+        training_data=_training_data(items, config),
+        limits=config.limits,
+        scores=scores,
+        provenance=provenance(
+            config=json.loads(config.model_dump_json()), epoch=training.progress.best_epoch,
+            train=_names(items.train), val=_names(items.val),
+        ),
+    )
+
+
+def _training_data(items: TrainingSet, config: TrainConfig) -> tuple[TrainingData, ...]:
+    sources = {source.name: source for source in config.data_sources}
+    counts: dict[str, int] = {}
+    for item in (*items.train, *items.val, *items.extra):
+        counts[item.image.parent.parent.name] = counts.get(item.image.parent.parent.name, 0) + 1
+    found = []
+    for name, count in counts.items():
+        source = sources.get(name)
+        found.append(
+            TrainingData(name=name, licence="unspecified", images=count)
+            if source is None
+            else TrainingData(name=name, licence=source.licence, source=source.source, note=source.note, images=count)
+        )
+    return tuple(found)
+
+
+def _write(training: Training, spec: BundleSpec) -> Bundle:
+    from c6seg.data.synthetic import simulate_image
+
+    # A simulated picture: a bundle that is passed on must not carry somebody's photographs.
+    example = simulate_image(size_hw=(192, 192), seed=0).pixels
+    # A fresh network: the trained one carries Accelerate's autocast in its forward.
+    network, _, _ = build_network(training.config.network.model_copy(update={"init": "random"}))
+    network.load_state_dict(training.raw.state_dict())
+    with tempfile.TemporaryDirectory() as folder:
+        export_network(network, Path(folder))
+        return write_bundle(
+            training.out / "bundle", spec=spec, source=Path(folder), example=example, predict=predict_pixels
+        )
+
+
+def _names(items: Sequence[Item]) -> list[str]:
+    return [item.name for item in items]
