@@ -28,6 +28,12 @@ FAULT_ADVICE: dict[str, tuple[Severity, str]] = {
     "missing_mask": ("error", "Annotate it, put its mask back, or take the image out."),
     "stray_mask": ("warning", "Put its image back, or give both the same name."),
     "duplicate_image": ("warning", "Keep one of the two entries in the annotation file."),
+    "in_two_files": ("warning", "Keep one of the two entries."),
+    "outside_image": (
+        "note",
+        "Put the images into the folder of the annotations to be sure that they are the right ones.",
+    ),
+    "not_an_area": ("note", "Draw it as a polygon or mask if it is a cell."),
     "duplicate_id": ("error", "Give every image its own id: objects may have gone to the wrong image."),
     "two_splits": ("error", "Take it out of one of them: a model must not be tested on what it was trained on."),
     "unknown_image": ("error", "Add the image to the list 'images' of the file, or take the object out."),
@@ -118,7 +124,7 @@ def check_facts_together(
 def _opening(dataset: Dataset) -> Iterator[Finding]:
     listed = any(isinstance(item.annotation, Shapes) for item in dataset.items)
     for fault in dataset.faults:
-        severity, advice = FAULT_ADVICE[fault.kind]
+        severity, advice = FAULT_ADVICE.get(fault.kind, ("warning", "Look at it."))
         if fault.kind == "missing_mask" and listed:
             # images that no annotation file lists: LIVECell's folders hold those of several files
             severity, advice = "warning", "Annotate it, or leave it: it takes no part in training and testing."
@@ -126,7 +132,7 @@ def _opening(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _in_words(fault: Fault) -> str:
-    words = FAULTS[fault.kind]
+    words = FAULTS.get(fault.kind, fault.kind)
     return words if fault.detail in {"", fault.file.name} else f"{words}: {fault.detail}"
 
 

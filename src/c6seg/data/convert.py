@@ -59,8 +59,8 @@ def convert_dataset(
 ) -> Conversion:
     """Write a data set as image folder, mask folder and table; go on after an item that fails.
 
-    Image files of one frame are copied byte for byte. A frame of a series becomes a TIFF with the same values, its pixel
-    size kept. Masks are 16-bit label PNGs (0 = background, 1..n = objects; 32-bit TIFF above 65535 objects); where
+    Image files of one frame are copied byte for byte. A frame of a series becomes a TIFF with the same values and pixel
+    size. Masks are 16-bit label PNGs (0 = background, 1..n = objects; 32-bit TIFF above 65535 objects); where
     objects overlap, the smaller one is on top. A division that the source has becomes ``splits.json``.
 
     Parameters
