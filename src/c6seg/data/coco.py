@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from c6seg.data.annotations import Rle, Shape, Shapes, decode_counts
 from c6seg.data.items import Fault
 from c6seg.errors import AnnotationError
 
-__all__ = ["CocoImage", "cell_parts", "is_coco", "read_coco"]
+__all__ = ["ImageShapes", "cell_parts", "is_coco", "read_coco"]
 
-PARTS = frozenset({"soma", "somas", "somata", "nucleus", "nuclei", "cell_part"})
+PART = re.compile(r"(^|[^a-z])(somas?|somata|nucle(us|i)|nucl)$")
 """Names of parts of cells, in lower case. They stay out of masks and counts where whole cells are annotated too."""
 
 
@@ -93,11 +94,12 @@ class _File(_Record):
 
 
 @dataclass(frozen=True, slots=True)
-class CocoImage:
-    """An image of a COCO file: its name there and its annotation."""
+class ImageShapes:
+    """An image of an annotation file: its name there, its annotation, and its split if the entry itself says so."""
 
     file_name: str
     shapes: Shapes
+    split: str | None = None
 
 
 def is_coco(path: Path) -> bool:
@@ -132,11 +134,11 @@ def cell_parts(categories: Iterable[tuple[str, str]]) -> frozenset[str]:
     """
     pairs = list(categories)
     declared = {name for name, above in pairs if above.lower() == "cell_part"}
-    named = {name for name, _ in pairs if name.lower() in PARTS}
+    named = {name for name, _ in pairs if PART.search(name.lower())}
     return frozenset(declared | named if {name for name, _ in pairs} - declared - named else declared)
 
 
-def read_coco(path: Path) -> tuple[list[CocoImage], list[Fault], frozenset[str]]:
+def read_coco(path: Path) -> tuple[list[ImageShapes], list[Fault], frozenset[str]]:
     """Read a COCO file.
 
     Returns
@@ -168,7 +170,7 @@ def read_coco(path: Path) -> tuple[list[CocoImage], list[Fault], frozenset[str]]
         if shape is not None:
             (left_out if shape.category in parts else cells)[entry.image_id].append(shape)
     found = [
-        CocoImage(image.file_name, Shapes(tuple(cells[key]), _size_hw(image), path, key, tuple(left_out[key])))
+        ImageShapes(image.file_name, Shapes(tuple(cells[key]), _size_hw(image), path, key, tuple(left_out[key])))
         for key, image in images.items()
     ]
     return found, faults, parts

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from c6seg.data.coco import CocoImage, is_coco, read_coco
+from c6seg.data.coco import ImageShapes, is_coco, read_coco
 from c6seg.data.images import image_name, natural_key
-from c6seg.data.items import Dataset, Fault, Item, Tree, split_of, summarise
+from c6seg.data.items import Dataset, Fault, Item, Tree, looks_like_mask, split_of, summarise
 
-__all__ = ["open_coco", "open_livecell", "takes_coco", "takes_livecell"]
+__all__ = [
+    "build",
+    "open_coco",
+    "open_evican",
+    "open_glioma",
+    "open_livecell",
+    "takes_coco",
+    "takes_evican",
+    "takes_glioma",
+    "takes_livecell",
+]
+
+Reader = Callable[[Path], tuple[list[ImageShapes], list[Fault], frozenset[str]]]
 
 _ORDER = {"test": 0, "val": 1, "train": 2, None: 3}
 """An image in two splits stays where it harms least: training on it would spoil the test."""
@@ -41,9 +54,14 @@ def open_livecell(tree: Tree) -> Dataset:
 
 
 def build(
-    tree: Tree, layout: str, files: Sequence[Path], *, group: Callable[[Path], str | None] = lambda _: None
+    tree: Tree,
+    layout: str,
+    files: Sequence[Path],
+    *,
+    read: Reader = read_coco,
+    group: Callable[[Path], str | None] = lambda _: None,
 ) -> Dataset:
-    """Join COCO files and images to a data set; images that no file lists are kept without annotation.
+    """Join annotation files and images to a data set; images that no file lists are kept without annotation.
 
     Parameters
     ----------
@@ -52,23 +70,24 @@ def build(
     layout
         Its name.
     files
-        The COCO files.
+        The annotation files.
+    read
+        Reader of one of them.
     group
         Group of an image file.
     """
     faults: list[Fault] = []
-    chosen: dict[Path, tuple[CocoImage, str | None]] = {}
+    chosen: dict[Path, tuple[ImageShapes, str | None]] = {}
     parts: set[str] = set()
-    several = len(files) > 1
     for path in files:
         split = split_of(path.relative_to(tree.root))
-        entries, found, left_out = read_coco(path)
+        entries, found, left_out = read(path)
         faults += found
         parts |= left_out
         for entry in entries:
             image = _find(tree, entry, path, faults)
             if image is not None:
-                _choose(chosen, image, entry, split if several or split else None, faults)
+                _choose(chosen, image, entry, entry.split or split, faults)
     items = [
         Item(name, image, 0, chosen[image][0].shapes if image in chosen else None, group(image), _split(chosen, image))
         for image, name in unique_names(tree.root, _images(tree, chosen)).items()
@@ -78,6 +97,39 @@ def build(
     if parts:
         notes = (*notes, f"Left out as parts of cells: {', '.join(sorted(parts))}.")
     return Dataset(tree.root, layout, tuple(items), notes, tuple(faults))
+
+
+def takes_glioma(tree: Tree) -> bool:
+    """Whether there are anno_*.json files in spec or gen folders."""
+    return any(_glioma_part(path, tree.root) is not None and path.name.startswith("anno") for path in coco_files(tree))
+
+
+def open_glioma(tree: Tree) -> Dataset:
+    """Open Glioma C6; the group is ``spec`` or ``gen``, somas stay out (supercategory ``cell_part``)."""
+    return build(tree, "glioma-c6", coco_files(tree), group=lambda path: _glioma_part(path, tree.root))
+
+
+def _glioma_part(path: Path, root: Path) -> str | None:
+    folders = (root.name, *path.relative_to(root).parts[:-1])
+    return next((folder.lower() for folder in reversed(folders) if folder.lower() in {"spec", "gen"}), None)
+
+
+def takes_evican(tree: Tree) -> bool:
+    """Whether there are COCO files called EVICAN."""
+    return any("evican" in path.name.lower() for path in coco_files(tree))
+
+
+def open_evican(tree: Tree) -> Dataset:
+    """Open EVICAN; the group of its test images is how hard they are, nuclei stay out."""
+    dataset = build(tree, "evican", coco_files(tree))
+    items = tuple(replace(item, group=_hardness(item)) for item in dataset.items)
+    note = "EVICAN outlines only some of the cells of its training and validation images."
+    return replace(dataset, items=items, notes=(*dataset.notes, note))
+
+
+def _hardness(item: Item) -> str | None:
+    name = "" if item.annotation is None else item.annotation.source.name.lower()
+    return next((word for word in ("easy", "medium", "difficult") if word in name), None)
 
 
 def unique_names(root: Path, images: Sequence[Path]) -> dict[Path, str]:
@@ -99,29 +151,31 @@ def unique_names(root: Path, images: Sequence[Path]) -> dict[Path, str]:
     return dict(sorted(names.items(), key=lambda pair: natural_key(pair[1])))
 
 
-def _images(tree: Tree, chosen: dict[Path, tuple[CocoImage, str | None]]) -> list[Path]:
-    inside = [image for image in tree.images if image.is_relative_to(tree.root)]
-    return [*inside, *(image for image in chosen if not image.is_relative_to(tree.root))]
+def _images(tree: Tree, chosen: dict[Path, tuple[ImageShapes, str | None]]) -> list[Path]:
+    """Every image below, but of files that look like masks only those that an annotation file lists."""
+    return [*(image for image in tree.images if image not in chosen and not looks_like_mask(image, tree.root)), *chosen]
 
 
-def _split(chosen: dict[Path, tuple[CocoImage, str | None]], image: Path) -> str | None:
+def _split(chosen: dict[Path, tuple[ImageShapes, str | None]], image: Path) -> str | None:
     return chosen[image][1] if image in chosen else None
 
 
-def _find(tree: Tree, entry: CocoImage, path: Path, faults: list[Fault]) -> Path | None:
+def _find(tree: Tree, entry: ImageShapes, path: Path, faults: list[Fault]) -> Path | None:
     found = tree.find(entry.file_name, path)
     if not found:
         faults.append(Fault("missing_image", path, entry.file_name))
         return None
+    if not found[0].is_relative_to(tree.root):
+        faults.append(Fault("outside_image", found[0], str(found[0])))
     if len(found) > 1:
         faults.append(Fault("ambiguous_image", found[0], f"{entry.file_name} ({len(found)} files)"))
     return found[0]
 
 
 def _choose(
-    chosen: dict[Path, tuple[CocoImage, str | None]],
+    chosen: dict[Path, tuple[ImageShapes, str | None]],
     image: Path,
-    entry: CocoImage,
+    entry: ImageShapes,
     split: str | None,
     faults: list[Fault],
 ) -> None:
@@ -137,8 +191,10 @@ def _choose(
         if _ORDER[split] < _ORDER[kept_split]:
             chosen[image] = (entry, split)
         return
-    faults.append(
-        Fault("duplicate_image", image, f"{image.name} (ids {kept.shapes.image_id} and {entry.shapes.image_id})")
-    )
+    if kept.shapes.file == entry.shapes.file:
+        detail = f"{image.name} (ids {kept.shapes.image_id} and {entry.shapes.image_id})"
+        faults.append(Fault("duplicate_image", image, detail))
+    else:
+        faults.append(Fault("in_two_files", image, f"{image.name} ({kept.shapes.file.name}, {entry.shapes.file.name})"))
     if len(entry.shapes.shapes) > len(kept.shapes.shapes):
         chosen[image] = (entry, split)

@@ -150,16 +150,16 @@ class PillowSource:
             import imagecodecs
 
             return np.asarray(imagecodecs.png_decode(self._path.read_bytes()))
-        values = np.asarray(_upright(self._image))
+        values = np.array(_upright(self._image))
         return values.astype(np.uint16) if self._image.mode == "I" and values.max() <= 65535 else values
 
     def pixels(self, index: int) -> Pixels:
         """Decode to a picture; palettes are applied."""
         mode = self._image.mode
         if mode == "P":
-            return grey_if_equal(np.asarray(_upright(self._image).convert("RGB")))
+            return grey_if_equal(np.array(_upright(self._image).convert("RGB")))
         if mode in {"CMYK", "YCbCr", "LAB", "HSV", "PA"}:
-            return np.asarray(_upright(self._image).convert("RGB"))
+            return np.array(_upright(self._image).convert("RGB"))
         return to_picture(self.raw(index), self._path)
 
 

@@ -1,8 +1,8 @@
 """Any microscope image or series to frames, masks out.
 
 TIFF goes through tifffile (8/16-bit, float, multi-page, OME, ImageJ, NIS-Elements), PNG, JPEG and BMP through Pillow.
-What a file is, is decided by its content, not by its name; its size is checked before anything is decoded; the frames of
-a series are decoded one at a time.
+What a file is, is decided by its content, not by its name; its size is checked before anything is decoded; the frames
+of a series are decoded one at a time.
 """
 
 from __future__ import annotations

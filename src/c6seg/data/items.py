@@ -11,16 +11,30 @@ from functools import cached_property
 from pathlib import Path
 
 from c6seg.data.annotations import Annotation
-from c6seg.data.images import IMAGE_SUFFIXES, natural_key
+from c6seg.data.images import IMAGE_SUFFIXES, image_name, natural_key
 from c6seg.errors import LayoutError
 
-__all__ = ["FAULTS", "Dataset", "Fault", "Item", "Tree", "split_of", "summarise"]
+__all__ = [
+    "FAULTS",
+    "MASK_ENDINGS",
+    "MASK_FOLDERS",
+    "Dataset",
+    "Fault",
+    "Item",
+    "Tree",
+    "looks_like_mask",
+    "split_of",
+    "summarise",
+]
 
 FAULTS = {
     "missing_image": "listed in the annotations, but the file is not there",
     "missing_mask": "without annotation",
     "stray_mask": "mask without an image",
     "duplicate_image": "annotated more than once under different ids; the entry with most objects is used",
+    "in_two_files": "annotated in more than one file; the entry with most objects is used",
+    "outside_image": "image taken from beside the export, which holds none",
+    "not_an_area": "object that is no area (line, point, cuboid, track) and is left out",
     "duplicate_id": "id used for more than one image",
     "two_splits": "in more than one split; kept for testing before validation before training",
     "unknown_image": "annotation of an image that the file does not list",
@@ -34,6 +48,15 @@ FAULTS = {
 """Kinds of faults that opening a data set finds, in words."""
 
 MAX_FILES = 500_000
+
+MASK_FOLDERS = (
+    "masks", "mask", "labels", "label", "annotations", "annotation", "gt", "groundtruth", "segmentation",
+    "segmentationobject", "segmentationclass",
+)  # fmt: skip
+"""Names of folders with masks, in lower case, the surest first."""
+
+MASK_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_gt", "_seg", "-mask", "-label", "_segmentation")
+"""Endings of the names of masks that lie beside their images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +162,28 @@ def split_of(path: Path) -> str | None:
     return None
 
 
+def looks_like_mask(path: Path, root: Path) -> bool:
+    """Whether an image file is a mask by its folder or the ending of its name."""
+    folders = {folder.lower() for folder in path.relative_to(root).parts[:-1]}
+    return bool(folders & set(MASK_FOLDERS)) or image_name(path).casefold().endswith(MASK_ENDINGS)
+
+
 class Tree:
-    """The files below one or more folders, listed once.
+    """The files below a folder, listed once.
 
     Parameters
     ----------
     root
         The folder.
+    annotation
+        The only json or xml file that counts, where one was named.
     extra
-        Folders whose own images may be meant too (not searched below).
+        Folders whose own images may be meant by an annotation file, for exports without images.
     """
 
-    def __init__(self, root: Path, extra: Iterable[Path] = ()) -> None:
+    def __init__(self, root: Path, *, annotation: Path | None = None, extra: Iterable[Path] = ()) -> None:
         self.root = root
+        self._annotation = annotation
         self._extra = tuple(extra)
 
     @cached_property
@@ -167,27 +199,29 @@ class Tree:
 
     @cached_property
     def images(self) -> tuple[Path, ...]:
-        """Files with the ending of an image, and those of the extra folders."""
-        extra = [path for folder in self._extra for path in sorted(folder.iterdir(), key=natural_key) if path.is_file()]
-        return tuple(path for path in (*self.files, *extra) if path.suffix.lower() in IMAGE_SUFFIXES)
+        """Files with the ending of an image."""
+        return self.with_suffix(*IMAGE_SUFFIXES)
 
     def with_suffix(self, *suffixes: str) -> tuple[Path, ...]:
         """Files with one of these endings, given in lower case."""
-        return tuple(path for path in self.files if path.suffix.lower() in suffixes)
+        found = tuple(path for path in self.files if path.suffix.lower() in suffixes)
+        if self._annotation is not None and self._annotation.suffix.lower() in suffixes:
+            return (self._annotation,)
+        return found
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        names: dict[str, list[Path]] = {}
+    def _index(self) -> dict[str, list[Path]]:
+        """Images by name and by name without suffix; those of the extra folders where the folder itself has none."""
+        index: dict[str, list[Path]] = {}
         for path in self.images:
-            names.setdefault(path.name.casefold(), []).append(path)
-        return names
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[Path]]:
-        stems: dict[str, list[Path]] = {}
-        for path in self.images:
-            stems.setdefault(path.stem.casefold(), []).append(path)
-        return stems
+            for key in {path.name.casefold(), path.stem.casefold()}:
+                index.setdefault(key, []).append(path)
+        beside = [path for folder in self._extra if folder.is_dir() for path in sorted(folder.iterdir())]
+        for path in beside:
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.name.casefold() not in index:
+                for key in {path.name.casefold(), path.stem.casefold()}:
+                    index.setdefault(key, [path])
+        return index
 
     def find(self, file_name: str, near: Path) -> list[Path]:
         """Find the image that an annotation file names: best matches, normally one.
@@ -203,7 +237,7 @@ class Tree:
         if not parts:
             return []
         last = parts[-1].casefold()
-        candidates = self._by_name.get(last) or self._by_stem.get(Path(last).stem, [])
+        candidates = self._index.get(last) or self._index.get(Path(last).stem, [])
         if len(candidates) < 2:
             return list(candidates)
         scores = [(_same_tail(path, parts), _same_head(path, near)) for path in candidates]

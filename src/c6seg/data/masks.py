@@ -112,7 +112,7 @@ def _one_channel(values: NDArray[np.generic], *, lossy: bool) -> NDArray[np.gene
     if lossy:
         spread = colours.max(axis=2)
         if _is_bimodal(spread):
-            return spread
+            return np.asarray(spread)
         raise AnnotationError("is a JPEG in colours, which JPEG does not keep apart.")
     codes = np.asarray(colours, dtype=np.int64) @ np.array([65536, 256, 1])
     if not (codes == 0).any():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 from c6seg.data.annotations import MaskFile
 from c6seg.data.coco_layouts import unique_names
 from c6seg.data.images import image_name, probe
-from c6seg.data.items import Dataset, Fault, Item, Tree, split_of, summarise
-from c6seg.errors import AnnotationError, ImageReadError
+from c6seg.data.items import MASK_ENDINGS, MASK_FOLDERS, Dataset, Fault, Item, Tree, split_of, summarise
+from c6seg.errors import ImageReadError
 
-__all__ = ["open_folders", "takes_folders"]
+__all__ = ["build", "open_folders", "takes_folders"]
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "raw")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "gt", "groundtruth", "segmentation")
-MASK_ENDINGS = ("_masks", "_mask", "_labels", "_label", "_gt", "_seg", "-mask", "-label", "_segmentation")
 IMAGE_ENDINGS = ("_img", "_image", "_raw", "-image")
 
 
@@ -39,20 +36,18 @@ def open_folders(tree: Tree) -> Dataset:
 
 def build(tree: Tree, layout: str, pairs: Mapping[Path, Path | None], faults: list[Fault]) -> Dataset:
     """Make the items of images and their masks; a TIFF series with a series of masks gives one item per frame."""
-    groups = _groups(tree.root)
     items: list[Item] = []
     for image, name in unique_names(tree.root, list(pairs)).items():
         mask = pairs[image]
-        group = groups.get(image_name(image), groups.get(image.name))
         split = split_of(image.relative_to(tree.root).parent)
         if mask is None:
             faults.append(Fault("missing_mask", image, image.name))
-            items.append(Item(name, image, 0, None, group, split))
+            items.append(Item(name, image, 0, None, None, split))
             continue
         frames = _frames(image, mask, faults)
         for frame in range(frames):
             title = name if frames == 1 else f"{name}_{frame:04d}"
-            items.append(Item(title, image, frame, MaskFile(mask, frame), group, split))
+            items.append(Item(title, image, frame, MaskFile(mask, frame), None, split))
     return Dataset(tree.root, layout, tuple(items), summarise(faults), tuple(faults))
 
 
@@ -122,21 +117,3 @@ def _frames(image: Path, mask: Path, faults: list[Fault]) -> int:
     if counts[0] != counts[1]:
         faults.append(Fault("frames_differ", image, f"{image.name} ({counts[0]} and {counts[1]})"))
     return min(counts)
-
-
-def _groups(root: Path) -> dict[str, str]:
-    """Read the group of every image from dataset.csv: column ``group``, or the first whose name ends in group."""
-    path = root / "dataset.csv"
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"'{path}' cannot be read: {error}.") from error
-    columns = [column for column in (rows[0] if rows else {}) if column]
-    key = next((column for column in columns if column.lower() in {"name", "image"}), None)
-    group = next((column for column in columns if column.lower().endswith("group")), None)
-    if key is None or group is None:
-        return {}
-    return {row[key]: row[group] for row in rows if row[key] and row[group]}

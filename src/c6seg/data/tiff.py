@@ -129,7 +129,7 @@ def _colour_axis(path: Path, axes: str, sizes: dict[str, int], dtype: str) -> st
     if channels in {3, 4} and dtype == "uint8" and axes.index("C") == len(axes) - 3:
         return "C"
     raise ImageReadError(
-        f"'{path}' has {channels} channels (axes {axes}); c6seg reads one or RGB. Save the phase-contrast channel alone."
+        f"'{path}' has {channels} channels (axes {axes}); c6seg reads one or RGB. Save the phase contrast alone."
     )
 
 
