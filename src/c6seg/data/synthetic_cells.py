@@ -62,16 +62,16 @@ def draw_cell(style: SceneStyle, rng: np.random.Generator, *, y: float, x: float
     if rounding:
         radius *= 0.75
     stretch = 1.0 if rounding else max(1.0, 1 + (style.elongation - 1) * rng.gamma(4, 0.25))
-    corners = int(np.clip(round(rng.normal(style.corners, 0.8)), 0, 7))
+    corners = int(np.clip(round(rng.normal(style.corners, 0.8)), 3, 7)) if style.corners >= 2.5 else 0
     roughness = style.irregularity * rng.uniform(0.5, 1.5)
     outline = _outline(0 if rounding else corners, style.concavity, roughness * (0.3 if rounding else 1), rng)
     wide = 2 * radius
     processes = tuple(
         (
-            float(rng.choice([0.0, np.pi]) + rng.normal(0, 0.9)),
+            float(rng.choice([0.0, np.pi]) + rng.normal(0, 0.5)),
             float(wide * (0.3 + style.process_length * rng.gamma(3, 1 / 3))),
             float(style.process_width_px * rng.uniform(0.6, 1.4)),
-            float(rng.normal(0, 0.25) / wide),
+            float(rng.normal(0, 0.35) / wide),
         )
         for _ in range(0 if rounding else rng.poisson(style.processes))
     )
@@ -113,10 +113,9 @@ def _outline(corners: int, concavity: float, roughness: float, rng: np.random.Ge
         radius = ndimage.gaussian_filter1d(radius, rng.uniform(2, 6), mode="wrap")
     else:
         radius = np.ones(OUTLINE_STEPS)
-    for order in range(2, 9):
-        radius = radius * (
-            1 + roughness * rng.standard_normal() * 1.6 / order * np.cos(order * theta + rng.uniform(0, 6.3))
-        )
+    for order in range(2, 8):
+        wave = np.cos(order * theta + rng.uniform(0, 2 * np.pi))
+        radius = radius * (1 + roughness * rng.standard_normal() * 4 / order**2 * wave)
     radius = np.maximum(radius, 0.2)
     return np.asarray(radius / np.sqrt(np.mean(radius**2)), dtype=np.float32)
 

@@ -104,7 +104,9 @@ def _levels(cell: Cell, y: Image, x: Image) -> tuple[Image, Image, Image]:
         c, s = np.float32(np.cos(direction)), np.float32(np.sin(direction))
         far = along * c + across * s
         side = across * c - along * s - np.float32(bend) * far * far
-        half = np.float32(0.5 * width) * (1.6 - np.clip(far / length, 0, 1)) + np.float32(0.25)
+        # broad where it leaves the body, even further out
+        taper = 0.8 + 2.5 * np.exp(-np.abs(far) * np.float32(1.2 / cell.radius))
+        half = np.float32(0.5 * width) * taper + np.float32(0.25)
         # a process gives way to the bodies of its neighbours but not to their rims
         arm = np.maximum(np.abs(side) / half, far / np.float32(length))
         arm = np.where(far > 0, np.maximum(arm, np.float32(0.8)), np.float32(9))
@@ -127,16 +129,21 @@ def phase_map(layer: Layer, cells: list[Cell], style: SceneStyle, rng: np.random
     rounding = _per_label([cell.rounding for cell in cells], labels)
     dome = np.maximum(_per_label([cell.dome for cell in cells], labels), rounding)
     # a rounded cell keeps its volume: it is thicker
-    amount = _per_label([cell.phase * (1 + 4 * cell.rounding) for cell in cells], labels)
-    edge = np.maximum(_per_label([style.edge_fraction * cell.radius for cell in cells], labels), 1)
+    amount = _per_label([cell.phase + (style.rounded_rad - cell.phase) * cell.rounding for cell in cells], labels)
+    # the edge is steep here and drawn out there, as a lamella is
+    uneven = random_field((labels.shape[0], labels.shape[1]), max(8.0, 0.6 * style.diameter_px), rng)
+    edge = np.maximum(
+        _per_label([style.edge_fraction * cell.radius for cell in cells], labels) * np.exp(0.5 * uneven), 0.8
+    )
+    amount *= np.clip(1 + 0.2 * uneven, 0.4, 1.6)
     rise = 1 - np.exp(-depth / edge)
     sphere = np.sqrt(np.clip(1 - (1 - depth / widest.astype(np.float32)[labels]) ** 2, 0, 1))
     flat = rise * (0.45 + 0.55 * (1 - layer.level**2))
     spread = 1 - rounding
     phase = amount * ((1 - dome) * flat + dome * sphere)
-    phase = np.maximum(phase, np.float32(style.phase_rad * 0.9) * layer.arm)
+    phase = np.maximum(phase, np.float32(style.phase_rad * 0.6) * layer.arm)
     phase += layer.nucleus * rise * spread * np.float32(style.nucleus_rad)
-    phase += np.float32(style.ruffle_rad) * np.exp(-(((depth - 2.2) / 1.2) ** 2)) * spread
+    phase += np.float32(style.ruffle_rad) * np.clip(0.6 - uneven, 0, 2) * np.exp(-(((depth - 2.2) / 1.2) ** 2)) * spread
     noise = rng.standard_normal(labels.shape, dtype=np.float32)
     fine = ndimage.gaussian_filter(noise, 0.7, truncate=3.0)
     texture = (fine - ndimage.gaussian_filter(fine, 2.5, truncate=3.0)) / np.float32(0.4)
@@ -164,7 +171,9 @@ def _per_label(values: list[float], labels: NDArray[np.int32]) -> Image:
 def _granules(layer: Layer, style: SceneStyle, rng: np.random.Generator) -> Image:
     """Granules around the nucleus and nucleoli inside it, as small bumps of phase."""
     chance = rng.random(layer.labels.shape, dtype=np.float32)
-    near = np.clip(1.15 - layer.level, 0.05, 1) * (1 - layer.nucleus)
+    crowded = np.exp(-(((layer.level - 0.45) / 0.18) ** 2)) * 2.5 + np.float32(0.15)
+    share = np.float32(rng.random())
+    near = (share * crowded + (1 - share) * np.clip(1.15 - layer.level, 0.05, 1)) * (1 - layer.nucleus)
     spots = (chance < np.float32(style.granule_density) * near) & (layer.labels > 0)
     dots = np.zeros(layer.labels.shape, np.float32)
     count = int(spots.sum())
@@ -180,8 +189,8 @@ def border_warp(
     size_hw: tuple[int, int], style: SceneStyle, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Two displacement fields in px that make outlines uneven at the scale of a few pixels."""
-    strength = np.float32(style.irregularity * style.diameter_px * 0.25)
-    scale = max(4.0, style.diameter_px * 0.25)
+    strength = np.float32(style.irregularity * style.diameter_px * 0.2)
+    scale = max(6.0, style.diameter_px * 0.35)
     return strength * random_field(size_hw, scale, rng), strength * random_field(size_hw, scale, rng)
 
 

@@ -36,8 +36,8 @@ class SceneStyle:
         Mean axis ratio (1 = isotropic); 0 = random directions, 1 = neighbours point the same way.
     processes, process_length, process_width_px
         Mean number of thin processes of a cell, their length in diameters, their width in px at the base.
-    rounded
-        Share of rounded-up (mitotic) cells; they belong to the mask.
+    rounded, rounded_rad
+        Share of rounded-up (mitotic) cells, which belong to the mask; their phase delay in radians.
     phase_rad, dome, edge_fraction
         Phase delay of the cell body in radians; 0 = flat lamella, 1 = sphere; rise of the thickness at the edge, in
         radii.
@@ -75,13 +75,14 @@ class SceneStyle:
     process_length: float = 0.5
     process_width_px: float = 2.0
     rounded: float = 0.02
+    rounded_rad: float = 3.0
     phase_rad: float = 0.45
     dome: float = 0.25
     edge_fraction: float = 0.2
     nucleus_rad: float = 0.25
     nucleolus_rad: float = 0.5
     granule_rad: float = 0.5
-    granule_density: float = 0.02
+    granule_density: float = 0.015
     texture_rad: float = 0.08
     ruffle_rad: float = 0.1
     halo_px: float = 8.0
@@ -169,8 +170,8 @@ FAMILIES: dict[str, Ranges] = {
     "spread": {
         "diameter_px": (28, 75), "region_fraction": (0.2, 0.9), "packing": (0.45, 1.1), "corners": (3.2, 6),
         "concavity": (0.1, 0.42), "irregularity": (0.03, 0.15), "elongation": (1.2, 2.4), "alignment": (0, 1),
-        "processes": (0, 1.2), "process_length": (0.3, 1.1), "phase_rad": (0.25, 0.8), "dome": (0.05, 0.4),
-        "edge_fraction": (0.08, 0.35), "nucleus_rad": (0.05, 0.35), "nucleolus_rad": (0.2, 0.8),
+        "processes": (0, 1.2), "process_length": (0.3, 1.1), "phase_rad": (0.25, 1.1), "dome": (0.05, 0.4),
+        "edge_fraction": (0.05, 0.35), "nucleus_rad": (0.05, 0.35), "nucleolus_rad": (0.2, 0.8),
         "granule_rad": (0.2, 0.9), "granule_density": (0.004, 0.03), "texture_rad": (0.03, 0.15),
         "ruffle_rad": (0, 0.3),
     },
@@ -185,7 +186,7 @@ FAMILIES: dict[str, Ranges] = {
     },
     # epithelial islands, cobblestone
     "islands": {
-        "diameter_px": (16, 38), "region_fraction": (0.15, 0.95), "packing": (1.0, 1.6), "scatter": (0.005, 0.05),
+        "diameter_px": (16, 38), "region_fraction": (0.15, 0.95), "packing": (1.05, 1.8), "scatter": (0.005, 0.05),
         "corners": (3.5, 6.5), "concavity": (0, 0.1), "irregularity": (0.03, 0.1), "elongation": (1, 1.35),
         "alignment": (0, 0.4), "processes": (0, 0.1), "process_length": (0.2, 0.4), "phase_rad": (0.3, 1.0),
         "dome": (0.1, 0.7), "edge_fraction": (0.1, 0.4), "nucleus_rad": (0, 0.25), "nucleolus_rad": (0.1, 0.8),
@@ -195,7 +196,7 @@ FAMILIES: dict[str, Ranges] = {
     # small round cells, loosely attached, in groups
     "round": {
         "diameter_px": (11, 26), "region_fraction": (0.1, 0.8), "packing": (0.5, 1.1), "scatter": (0.01, 0.1),
-        "corners": (0, 2), "concavity": (0, 0.05), "irregularity": (0.01, 0.06), "elongation": (1, 1.2),
+        "corners": (0, 0), "concavity": (0, 0.05), "irregularity": (0.01, 0.06), "elongation": (1, 1.2),
         "alignment": (0, 0.3), "processes": (0, 0.05), "process_length": (0.2, 0.5), "phase_rad": (0.6, 2.4),
         "dome": (0.6, 1.0), "edge_fraction": (0.2, 0.5), "nucleus_rad": (0, 0.3), "nucleolus_rad": (0.1, 0.6),
         "granule_rad": (0.3, 1.4), "granule_density": (0.01, 0.06), "texture_rad": (0.1, 0.5),
@@ -203,8 +204,8 @@ FAMILIES: dict[str, Ranges] = {
     },
     # mixtures of round and half-spread cells
     "plump": {
-        "diameter_px": (18, 38), "diameter_spread": (0.2, 0.45), "region_fraction": (0.25, 0.95),
-        "packing": (0.55, 1.1), "corners": (2, 5), "concavity": (0, 0.12), "irregularity": (0.02, 0.1),
+        "diameter_px": (18, 38), "diameter_spread": (0.15, 0.38), "region_fraction": (0.25, 0.95),
+        "packing": (0.55, 1.1), "corners": (1, 5), "concavity": (0, 0.12), "irregularity": (0.02, 0.1),
         "elongation": (1, 1.5), "alignment": (0, 0.4), "processes": (0, 0.2), "process_length": (0.3, 0.8),
         "rounded": (0.05, 0.4), "phase_rad": (0.4, 1.3), "dome": (0.2, 0.8), "edge_fraction": (0.15, 0.4),
         "nucleus_rad": (0, 0.3), "nucleolus_rad": (0.1, 0.7), "granule_rad": (0.2, 0.9),
@@ -215,8 +216,8 @@ FAMILIES: dict[str, Ranges] = {
     "spindle": {
         "diameter_px": (15, 45), "region_fraction": (0.15, 0.95), "packing": (0.5, 1.15), "corners": (2.5, 5),
         "concavity": (0.2, 0.5), "irregularity": (0.02, 0.1), "elongation": (1.8, 4.5), "alignment": (0.2, 1),
-        "processes": (0.5, 2.5), "process_length": (0.6, 2.2), "phase_rad": (0.4, 1.1), "dome": (0.2, 0.7),
-        "edge_fraction": (0.15, 0.4), "nucleus_rad": (0, 0.3), "nucleolus_rad": (0.1, 0.6),
+        "processes": (0.5, 2.5), "process_length": (0.6, 2.2), "phase_rad": (0.4, 1.5), "dome": (0.2, 0.7),
+        "edge_fraction": (0.08, 0.4), "nucleus_rad": (0, 0.3), "nucleolus_rad": (0.1, 0.6),
         "granule_rad": (0.2, 0.8), "granule_density": (0.003, 0.03), "texture_rad": (0.03, 0.2),
         "ruffle_rad": (0, 0.3),
     },
@@ -241,15 +242,15 @@ OPTICS: dict[str, Ranges] = {
     # incubator imager: short halo, background flattened by software, weak contrast of the body
     "imager": {
         "halo_px": (0.7, 2.6), "ring_amplitude": (0.5, 1.0), "defocus": (-2.5, 3), "blur_px": (0.0, 0.45),
-        "flatten_px": (2, 8), "flatten": (0.75, 1.0), "stripes": (0.003, 0.015), "background_texture": (0.002, 0.012),
-        "contrast": (0.15, 0.5), "level": (0.46, 0.53), "noise": (0.003, 0.02), "gradient": (0, 0.05),
-        "vignetting": (0, 0.05),
+        "flatten_px": (2, 8), "flatten": (0.75, 1.0), "stripes": (0.001, 0.008), "background_texture": (0.0005, 0.005),
+        "contrast": (0.15, 0.5), "level": (0.46, 0.53), "noise": (0.001, 0.009), "gradient": (0, 0.03),
+        "vignetting": (0, 0.03), "rounded_rad": (0.8, 2.2), "floaters": (2, 25),
     },
     # inverted microscope with a camera: wide halo, uneven light
     "microscope": {
         "halo_px": (2.2, 9), "ring_amplitude": (0.4, 0.9), "defocus": (-4, 5), "blur_px": (0.6, 1.6),
-        "flatten_px": (20, 60), "flatten": (0, 0.5), "stripes": (0.003, 0.02), "background_texture": (0.003, 0.02),
-        "contrast": (0.15, 0.6), "level": (0.2, 0.5), "noise": (0.002, 0.02),
+        "flatten_px": (20, 60), "flatten": (0, 0.5), "stripes": (0.002, 0.012), "background_texture": (0.001, 0.012),
+        "contrast": (0.15, 0.6), "level": (0.2, 0.5), "noise": (0.001, 0.014), "rounded_rad": (2.4, 4.0),
     },
 }  # fmt: skip
 _OPTICS_WEIGHTS = {"imager": 0.6, "microscope": 0.4}
