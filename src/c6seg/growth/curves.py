@@ -8,21 +8,20 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import DataError
-from c6seg.growth.fitting import Fit, Floats, fit_law, jacobian, law, noise_scale, refit, resample
+from c6seg.growth.fitting import Floats, law
+from c6seg.growth.selection import Bools, Candidate, akaike_weights, between_fields, draw, fit_candidates
 from c6seg.growth.series import Series
 from c6seg.runtime import seed_for
 
-Bools = NDArray[np.bool_]
 # Confluence below which a field counts as empty.
 EMPTY = 0.005
 # Least rise of the covered area over the observed time: cells that attach, spread or drift into focus
 # change it by a tenth or two without dividing.
 MIN_FOLD = 1.25
-LAWS = ("exponential", "logistic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class GrowthFit:
     kind
         ``"growing"`` where there is a number, else the reason in one word.
     model
-        Law that AICc chose; None where nothing was fitted or no number is given.
+        Law that AICc chose; None where no number is given.
     growth_rate_per_h, doubling_time_h
         Rate r of unhindered growth, and ln 2 / r.
     lower, upper
@@ -63,8 +62,6 @@ class GrowthFit:
         Of the other law, on the same times.
     curve
         For drawing.
-    used
-        (T,) bool, the times that the chosen law was fitted to.
     """
 
     verdict: str
@@ -81,7 +78,6 @@ class GrowthFit:
     aicc: float | None = None
     other_aicc: float | None = None
     curve: Curve | None = None
-    used: tuple[bool, ...] = ()
 
 
 def fit_series(series: Series, config: GrowthConfig | None = None) -> GrowthFit:
@@ -99,10 +95,12 @@ def fit_growth(
 ) -> GrowthFit:
     """Estimate growth rate and doubling time, or say why the data cannot carry them.
 
-    An exponential is fitted to the times before the culture fills ``config.saturation`` of the field, a logistic to
-    all; AICc on the times before saturation chooses. The interval comes from ``config.bootstrap`` refits of both laws,
-    mixed by their Akaike weights, to noise whose level, correlation in time and dependence on the signal are drawn from
-    what the residuals allow; with several fields, what their own growth rates differ beyond that noise is added.
+    Three laws are fitted: an exponential to the times before the culture fills ``config.saturation`` of the field, a
+    logistic that ends in a full field, and a logistic with a plateau of its own; AICc on the times before saturation
+    chooses. The interval comes from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says,
+    to noise whose level and correlation in time are drawn from what the residuals allow; so it holds with eight times
+    and with neighbouring errors alike, where percentiles of resampled residuals are too narrow. Where several fields
+    of a well grow at rates that differ beyond this noise, that is added.
 
     Parameters
     ----------
@@ -130,28 +128,31 @@ def fit_growth(
     24.0
     """
     options = config or GrowthConfig()
-    time, values, parts, kept = _checked(time_h, confluence, fields)
+    time, values, parts = _checked(time_h, confluence, fields)
     early = _before_saturation(values, options.saturation)
     refusal = _refuse_before(time, values, early, options)
     if refusal is not None:
         return refusal
+    hours = time - time[0]
     rng = np.random.default_rng(seed_for(options.seed, "growth", seed_name))
-    start = float(time[0])
-    hours = time - start
-    chosen, other, draws, used = _fit_both(hours, values, early, options.bootstrap, rng)
+    candidates = fit_candidates(hours, values, early)
+    weights = akaike_weights(candidates)
+    draws = draw(candidates, weights, hours, values, options.bootstrap, rng)
+    chosen = candidates[int(weights.argmax())]
     if parts is not None:
-        draws[:, 1] += _between_fields(hours, parts, chosen, used, options.bootstrap, rng)
-    tail = 100 * (1 - options.confidence) / 2
-    rate_lower, rate_upper = (float(end) for end in np.percentile(draws[:, 1], [tail, 100 - tail]))
-    result = _conclude(hours, values, early, chosen, (rate_lower, rate_upper), options)
-    if result.kind != "growing":
-        return result
-    return _numbers(result, start + hours, chosen, other, draws, _back(used, kept), tail, start)
+        draws[:, 1] += between_fields(hours, parts, chosen, len(draws), rng)
+    tail = 50 * (1 - options.confidence)
+    lower, upper = (float(end) for end in np.percentile(draws[:, 1], [tail, 100 - tail]))
+    refusal = _refuse_after(hours, values, early, chosen, (lower, upper), options)
+    if refusal is not None:
+        return refusal
+    others = [one.aicc for one in candidates if one.name != chosen.name]
+    return _numbers(time, chosen, min(others), draws, (lower, upper), options)
 
 
 def _checked(
     time_h: ArrayLike, confluence: ArrayLike, fields: ArrayLike | None
-) -> tuple[Floats, Floats, Floats | None, NDArray[np.intp]]:
+) -> tuple[Floats, Floats, Floats | None]:
     time, values = np.asarray(time_h, dtype=np.float64), np.asarray(confluence, dtype=np.float64)
     if time.ndim != 1 or time.shape != values.shape:
         raise DataError(f"Times {time.shape} and confluences {values.shape} must be two lists of one length.")
@@ -167,7 +168,7 @@ def _checked(
     parts = None if fields is None else np.asarray(fields, dtype=np.float64)
     if parts is not None and (parts.ndim != 2 or parts.shape[1] != time.size):
         raise DataError(f"Fields must be (F, {time.size}); they are {parts.shape}.")
-    return time[kept], values[kept], None if parts is None else parts[:, kept], kept
+    return time[kept], values[kept], None if parts is None else parts[:, kept]
 
 
 def _before_saturation(values: Floats, saturation: float) -> Bools:
@@ -191,190 +192,98 @@ def _refuse_before(time: Floats, values: Floats, early: Bools, options: GrowthCo
         )
     if values.max() < EMPTY:
         return GrowthFit(
-            f"No number: hardly any cells, never more than {values.max():.1%} of the field. "
+            f"No number: hardly any cells, never more than {_percent(values.max())} of the field. "
             "Check focus and seeding, or look at a field with cells.",
             "empty",
         )
     below = int(early.sum())
     if below < need:
-        begin = "from the start" if not early[0] else f"after {time[early][-1] - time[0]:.3g} h"
+        begin = f"after {time[early][-1] - time[0]:.3g} h" if early[0] else "from the start"
         return GrowthFit(
-            f"No number: the field is full {begin} ({values[~early].max():.0%} covered), so growth cannot be seen; "
-            f"{_count(below)} below {options.saturation:.0%}, {need} are needed. Seed fewer cells or image more often.",
+            f"No number: the field is full {begin} ({_percent(values[~early].max())} covered): growth cannot be seen; "
+            f"{_count(below)} below {_percent(options.saturation)}, {need} are needed. "
+            "Seed fewer cells or image more often.",
             "full",
         )
     return None
 
 
-def _fit_both(
-    hours: Floats,
-    values: Floats,
-    early: Bools,
-    number: int,
-    rng: np.random.Generator,
-) -> tuple[Fit, Fit, Floats, Bools]:
-    """Fit both laws; return the chosen one, the other, draws of (a, r, k), and the times that were used."""
-    everywhere = np.ones_like(early)
-    full = bool(early.all())
-    scale, _ = noise_scale(hours, values, free=3 if values.size >= 6 else 2)
-    exponential = fit_law(hours[early], values[early], scale[early], free=2)
-    logistic = compared = fit_law(hours, values, scale, free=3)
-    if not full:  # the plateau is known from the later times; compare on the earlier ones
-        inverse = float(logistic.parameters[2])
-        compared = fit_law(hours[early], values[early], scale[early], free=2, plateau_inverse=inverse)
-    weight = _akaike_weight(compared.aicc, exponential.aicc)
-    bent = round(number * weight)
-    draws = np.concatenate(
-        [
-            resample(hours, values, logistic, bent, rng) if bent else np.empty((0, 3)),
-            resample(hours[early], values[early], exponential, number - bent, rng)
-            if bent < number
-            else np.empty((0, 3)),
-        ]
-    )
-    if weight > 0.5:
-        return _with_aicc(logistic, compared), exponential, draws, everywhere
-    return exponential, compared, draws, early
-
-
-def _akaike_weight(first: float, second: float) -> float:
-    """Probability of the first of two laws; the second where neither can be judged."""
-    if math.isinf(first):
-        return 0.0
-    if math.isinf(second):
-        return 1.0
-    return 1.0 / (1.0 + math.exp(min(700.0, (first - second) / 2)))
-
-
-def _with_aicc(fit: Fit, compared: Fit) -> Fit:
-    return Fit(fit.parameters, fit.free, fit.fitted, fit.scale, fit.weights, compared.aic, compared.aicc)
-
-
-def _between_fields(
-    hours: Floats,
-    parts: Floats,
-    fit: Fit,
-    used: Bools,
-    number: int,
-    rng: np.random.Generator,
-) -> Floats:
-    """Draws of what the mean rate of the fields may be off, beyond the noise within each of them."""
-    present = ~np.isnan(parts[:, used])
-    enough = present.sum(axis=1) >= fit.free + 2
-    count = int(enough.sum())
-    if count < 2:
-        return np.zeros(number)
-    time, weights = hours[used], present[enough] / fit.scale
-    values = np.where(present, parts[:, used], 0.0)[enough]
-    each = refit(time, values, weights, fit)
-    slopes = jacobian(each, time)[..., : fit.free] * weights[..., None]
-    off = (law(each, time) - values) * weights
-    freedom = present[enough].sum(axis=1) - fit.free
-    normal = np.einsum("bti,btj->bij", slopes, slopes) + 1e-12 * np.eye(fit.free)
-    within = np.linalg.inv(normal)[:, 1, 1] * (off**2).sum(axis=1) / freedom
-    excess = max(0.0, float(np.var(each[:, 1], ddof=1)) - float(np.mean(within)))
-    shape = math.sqrt(excess / count) * rng.standard_normal(number)
-    return np.asarray(shape / np.sqrt(rng.chisquare(count - 1, number) / (count - 1)) if count > 2 else shape)
-
-
-def _conclude(
-    hours: Floats,
-    values: Floats,
-    early: Bools,
-    fit: Fit,
-    rates: tuple[float, float],
-    options: GrowthConfig,
-) -> GrowthFit:
+def _refuse_after(
+    hours: Floats, values: Floats, early: Bools, chosen: Candidate, rates: tuple[float, float], options: GrowthConfig
+) -> GrowthFit | None:
+    """Say why the fitted rate is no number to publish, or return None."""
     lower, upper = rates
-    rate = float(fit.parameters[1])
+    rate = float(chosen.fit.parameters[1])
     span = float(hours[early][-1] - hours[early][0])
-    sure = f"{options.confidence:.0%}"
-    begin, end = law(fit.parameters, hours[early][[0, -1]])
-    fold = float(end / begin)
+    begin, end = law(chosen.fit.parameters, hours[early][[0, -1]])
     no_number = partial(GrowthFit, rate_lower=lower, rate_upper=upper)
-    longer = (
-        f"Observe for longer: at this rate the area doubles in about {math.log(2) / rate:.2g} h." if rate > 0 else ""
-    )
+    sure = f"{_percent(options.confidence)} interval"
     if upper < 0:
-        words = f"No number: the covered area shrinks ({_percent(values[early][0])} to {_percent(values[early][-1])})."
+        change = f"{_percent(values[early][0])} to {_percent(values[early][-1])}"
+        words = f"No number: the covered area shrinks ({change} in {span:.3g} h)."
         return no_number(f"{words} Cells die, detach or round up; look at the overlays.", "shrinking")
     if lower <= 0:
-        bound = f"; if it grows at all, it needs more than {math.log(2) / upper:.2g} h to double" if upper > 0 else ""
+        bound = f"; if it grows at all, doubling takes more than {_hours(math.log(2) / upper)} ({sure})"
         return no_number(
-            f"No number: growth cannot be told from zero over {span:.3g} h{bound} ({sure}). "
+            f"No number: growth cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}. "
             "Observe for longer, or average more fields of the well.",
             "flat",
         )
-    if fold < MIN_FOLD:
+    if end < MIN_FOLD * begin:
         return no_number(
-            f"No number: the covered area rose by only {fold - 1:.0%} in {span:.3g} h, which spreading or moving cells "
-            f"can do without dividing. {longer}",
+            f"No number: the covered area rose by only {_percent(end / begin - 1)} in {span:.3g} h, which spreading or "
+            f"moving cells can do without dividing. Observe for longer: at this rate it doubles in about "
+            f"{_hours(math.log(2) / rate)}.",
             "slight",
         )
     value, low, high = math.log(2) / rate, math.log(2) / upper, math.log(2) / lower
-    if high - low > value or not low <= value <= high:
+    if high - low > value:
         return no_number(
-            f"No number: the doubling time lies between {low:.2g} and {high:.2g} h ({sure}), wider than itself. "
-            "Add times or fields.",
+            f"No number: the doubling time lies between {_hours(low)} and {_hours(high)} ({sure}), a range wider "
+            "than the value itself. Add times or fields, or observe for longer.",
             "uncertain",
         )
-    return no_number("", "growing")
+    return None
 
 
 def _numbers(
-    result: GrowthFit,
     time: Floats,
-    chosen: Fit,
-    other: Fit,
+    chosen: Candidate,
+    other_aicc: float,
     draws: Floats,
-    used: tuple[bool, ...],
-    tail: float,
-    start: float,
+    rates: tuple[float, float],
+    options: GrowthConfig,
 ) -> GrowthFit:
-    rate, rate_lower, rate_upper = float(chosen.parameters[1]), result.rate_lower or 0.0, result.rate_upper or 0.0
-    value, low, high = (math.log(2) / each for each in (rate, rate_upper, rate_lower))
-    model = LAWS[chosen.free - 2]
-    plateau = None
-    if model == "logistic":
-        plateau = 1 / float(chosen.parameters[2]) if 1 / max(1e-9, float(chosen.parameters[2])) <= 1.02 else None
-        plateau = None if plateau is None else min(1.0, plateau)
-    grid = np.linspace(time[0], time[np.asarray(used)][-1] if len(used) == time.size else time[-1], 120)
-    curves = np.sort(law(draws, grid - start), axis=0)
-    band = np.percentile(curves, [tail, 100 - tail], axis=0)
-    middle = law(chosen.parameters, grid - start)
-    count, span = int(np.sum(used)), float(time[-1] - time[0])
+    rate = float(chosen.fit.parameters[1])
+    # the chosen law may lie at the edge of what all laws together say
+    lower, upper = min(rates[0], rate), max(rates[1], rate)
+    value, low, high = (math.log(2) / each for each in (rate, upper, lower))
+    last = time[chosen.used][-1]
+    grid = np.linspace(time[0], last, 120)
+    tail = 50 * (1 - options.confidence)
+    band = np.percentile(law(draws, grid - time[0]), [tail, 100 - tail], axis=0)
+    middle = law(chosen.fit.parameters, grid - time[0])
     verdict = (
-        f"{model.capitalize()} growth, doubling every {value:.3g} h "
-        f"({100 - 2 * tail:.0f} % interval {low:.3g} to {high:.3g} h; {count} times over {span:.3g} h)."
+        f"{chosen.name.capitalize()} growth, doubling every {_hours(value)} ({_percent(options.confidence)} interval "
+        f"{low:.3g} to {_hours(high)}; {int(chosen.used.sum())} times over {last - time[0]:.3g} h)."
     )
-    if plateau is not None:
-        verdict += f" It levels off near {plateau:.0%} confluence."
+    if chosen.plateau is not None:
+        verdict += f" It levels off near {_percent(round(chosen.plateau, 2))} confluence."
     return GrowthFit(
         verdict,
         "growing",
-        model,
-        rate,
-        value,
-        low,
-        high,
-        rate_lower,
-        rate_upper,
-        None,
-        plateau,
-        _finite(chosen.aicc),
-        _finite(other.aicc),
-        Curve(grid, middle, np.minimum(band[0], middle), np.maximum(band[1], middle)),
-        used,
+        model=chosen.name,
+        growth_rate_per_h=rate,
+        doubling_time_h=value,
+        lower=low,
+        upper=high,
+        rate_lower=lower,
+        rate_upper=upper,
+        plateau=chosen.plateau,
+        aicc=chosen.aicc if math.isfinite(chosen.aicc) else None,
+        other_aicc=other_aicc if math.isfinite(other_aicc) else None,
+        curve=Curve(grid, middle, np.minimum(band[0], middle), np.maximum(band[1], middle)),
     )
-
-
-def _back(used: Bools, kept: NDArray[np.intp]) -> tuple[bool, ...]:
-    """Return flags of the kept times, in time order."""
-    return tuple(bool(flag) for flag in used) if kept.size == used.size else ()
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _count(number: int) -> str:
@@ -383,3 +292,7 @@ def _count(number: int) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.3g} %"
+
+
+def _hours(value: float) -> str:
+    return f"{value:.3g} h" if value < 1000 else f"{round(value, -2):.0f} h"

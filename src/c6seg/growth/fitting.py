@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 # Confluence below which the noise no longer shrinks with the signal: a fifth of the "empty field" limit.
 FLOOR = 0.001
+# A plateau cannot lie above a full field, so 1 / plateau is at least 1; the upper end keeps the search in bounds.
+INVERSE_PLATEAU = (1.0, 50.0)
 # Residuals beyond this many robust standard deviations pull linearly, not quadratically (Huber).
 HUBER = 3.5
 POWERS = (0.0, 0.5, 1.0)
@@ -115,7 +117,7 @@ def fit_law(time_h: Floats, values: Floats, scale: Floats, *, free: int, plateau
     def slopes(free_part: Floats) -> Floats:
         return np.asarray(jacobian(full(free_part), time_h)[:, :free] / scale[:, None])
 
-    bounds = ([-12.0, -1.0, 0.0][:free], [math.log(1.5), 1.0, 50.0][:free])
+    bounds = ([-12.0, -1.0, INVERSE_PLATEAU[0]][:free], [math.log(1.5), 1.0, INVERSE_PLATEAU[1]][:free])
     start = np.clip(first[:free], np.array(bounds[0]) + 1e-9, np.array(bounds[1]) - 1e-9)
     solve = partial(
         least_squares, residuals, jac=slopes, bounds=bounds, x_scale=[1.0, 0.01, 1.0][:free], xtol=1e-12, ftol=1e-12
@@ -144,13 +146,13 @@ def first_guess(time_h: Floats, values: Floats, scale: Floats, plateau_inverse: 
     return np.array([a, float(line[0]), plateau_inverse])
 
 
-def noise_scale(time_h: Floats, values: Floats, *, free: int) -> tuple[Floats, float]:
+def noise_scale(time_h: Floats, values: Floats, *, free: int) -> Floats:
     """How the noise grows with the signal: constant, with its square root, or in proportion; by likelihood.
 
     Returns
     -------
-    tuple
-        (T,) standard deviation up to a factor, and the power (0, 0.5 or 1).
+    numpy.ndarray
+        (T,) standard deviation up to a factor.
     """
     found = []
     for power in POWERS:
@@ -159,8 +161,7 @@ def noise_scale(time_h: Floats, values: Floats, *, free: int) -> tuple[Floats, f
             fit = fit_law(time_h, values, scale, free=free)
             scale = np.maximum(fit.fitted, 5 * FLOOR) ** power
         found.append((fit.aic, power, scale))
-    _, power, scale = min(found, key=lambda item: item[:2])
-    return scale, power
+    return min(found, key=lambda item: item[:2])[2]
 
 
 def resample(time_h: Floats, values: Floats, fit: Fit, number: int, rng: np.random.Generator) -> Floats:
@@ -186,7 +187,9 @@ def resample(time_h: Floats, values: Floats, fit: Fit, number: int, rng: np.rand
     return refit(time_h, drawn, np.broadcast_to(1 / fit.scale, drawn.shape), fit)
 
 
-def refit(time_h: Floats, values: Floats, weights: Floats, fit: Fit, *, steps: int = 12) -> Floats:
+def refit(
+    time_h: Floats, values: Floats, weights: Floats, fit: Fit, *, free: int | None = None, steps: int = 12
+) -> Floats:
     """Fit many series at once, from the same start.
 
     Parameters
@@ -199,6 +202,8 @@ def refit(time_h: Floats, values: Floats, weights: Floats, fit: Fit, *, steps: i
         (B, T) 1 / standard deviation; 0 where there is no value.
     fit
         Start, and which parameters are free.
+    free
+        Fewer free parameters than ``fit`` has; the others stay.
     steps
         Gauss-Newton steps, each halved where it does not help.
 
@@ -207,7 +212,7 @@ def refit(time_h: Floats, values: Floats, weights: Floats, fit: Fit, *, steps: i
     numpy.ndarray
         (B, 3) a, r, k.
     """
-    free = fit.free
+    free = free or fit.free
     current = np.tile(fit.parameters, (values.shape[0], 1))
 
     def cost(parameters: Floats) -> Floats:
@@ -232,7 +237,8 @@ def refit(time_h: Floats, values: Floats, weights: Floats, fit: Fit, *, steps: i
             trial[:, :free] += factor * step
             trial[:, 0] = np.clip(trial[:, 0], -12.0, math.log(1.5))
             trial[:, 1] = np.clip(trial[:, 1], -1.0, 1.0)
-            trial[:, 2] = np.clip(trial[:, 2], 0.0, 50.0)
+            if free == 3:
+                trial[:, 2] = np.clip(trial[:, 2], *INVERSE_PLATEAU)
             found = cost(trial)
             better = found < best
             current[better], best[better] = trial[better], found[better]
