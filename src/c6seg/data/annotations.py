@@ -121,7 +121,7 @@ class ObjectMasks(Annotation):
         return _stack([_fit(read_labels(path), size_hw, path) > 0 for path in self.paths], size_hw)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shapes(Annotation):
     """Objects as outlines or run lengths.
 

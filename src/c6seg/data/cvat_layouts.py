@@ -39,8 +39,8 @@ def open_cvat_masks(tree: Tree) -> Dataset:
     photographs = [path for path in tree.images if not looks_like_mask(path, tree.root)]
     annotated: dict[Path, ClassedMask] = {}
     for name, mask in masks.items():
-        found = [path for path in photographs if image_name(path) == Path(name).name] or tree.find(name, tree.root)
-        found = [path for path in found if path not in {mask.objects, mask.classes}]
+        found = [path for path in photographs if image_name(path) == Path(name).name] or tree.beside(name)
+        faults += [Fault("outside_image", path, str(path)) for path in found if path not in photographs]
         if found:
             annotated[found[0]] = mask
         else:

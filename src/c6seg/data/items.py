@@ -211,17 +211,20 @@ class Tree:
 
     @cached_property
     def _index(self) -> dict[str, list[Path]]:
-        """Images by name and by name without suffix; those of the extra folders where the folder itself has none."""
+        """Images by name and by name without suffix."""
         index: dict[str, list[Path]] = {}
         for path in self.images:
             for key in {path.name.casefold(), path.stem.casefold()}:
                 index.setdefault(key, []).append(path)
-        beside = [path for folder in self._extra if folder.is_dir() for path in sorted(folder.iterdir())]
-        for path in beside:
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.name.casefold() not in index:
-                for key in {path.name.casefold(), path.stem.casefold()}:
-                    index.setdefault(key, [path])
         return index
+
+    def beside(self, file_name: str) -> list[Path]:
+        """Find an image, by its name with or without suffix, in the extra folders."""
+        names = {file_name.casefold(), Path(file_name).stem.casefold()}
+        folders = [folder for folder in self._extra if folder.is_dir()]
+        paths = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+        paths = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+        return [path for path in paths if {path.name.casefold(), path.stem.casefold()} & names][:1]
 
     def find(self, file_name: str, near: Path) -> list[Path]:
         """Find the image that an annotation file names: best matches, normally one.
@@ -237,7 +240,7 @@ class Tree:
         if not parts:
             return []
         last = parts[-1].casefold()
-        candidates = self._index.get(last) or self._index.get(Path(last).stem, [])
+        candidates = self._index.get(last) or self._index.get(Path(last).stem) or self.beside(last)
         if len(candidates) < 2:
             return list(candidates)
         scores = [(_same_tail(path, parts), _same_head(path, near)) for path in candidates]

@@ -34,7 +34,7 @@ class Rle:
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth of being equal
 class Shape:
     """One annotated object.
 
