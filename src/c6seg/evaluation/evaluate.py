@@ -1,0 +1,156 @@
+"""Score a model on the items of a data set, and write the table and its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from c6seg import runtime
+from c6seg.config import format_size
+from c6seg.data.images import Frame, read_image
+from c6seg.data.items import Item
+from c6seg.errors import AnnotationError, DataError
+from c6seg.evaluation.protocol import (
+    COLUMNS,
+    TOLERANCE_PX,
+    Evaluation,
+    FloatArray,
+    Score,
+    Size,
+    evaluate_each,
+    score_image,
+)
+from c6seg.inference.segmenter import Segmenter
+from c6seg.inference.tiling import predict
+from c6seg.transforms.preprocess import Preprocess
+
+MODEL_SCALE = "model"
+"""Input size that stands for the scale that the model was trained at, as ``c6seg segment`` resamples images."""
+
+Progress = Callable[[int, int, str], None]
+"""(images done, images in all, name of the image that was done)."""
+
+
+def evaluate_items(
+    items: Sequence[Item],
+    segmenter: Segmenter,
+    *,
+    input_hw: Size = None,
+    score_hw: Size = None,
+    model_scale: bool = False,
+    tolerance_px: float = TOLERANCE_PX,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a model on images with truth: equation (2) of the paper for each.
+
+    Parameters
+    ----------
+    items
+        Images with annotations; one without is a failure.
+    segmenter
+        The model; its options decide threshold, memory and the largest image.
+    input_hw
+        Size R at which the network sees the images, px; None = native.
+    score_hw
+        Size R2 at which is scored, px; None = native, the size of the truth.
+    model_scale
+        Resample each image to the scale of the model where its pixel size is known, in place of ``input_hw``.
+    tolerance_px
+        Of the boundary F1, in pixels of the size at which is scored.
+    progress
+        Called after each image.
+    """
+    by_name = {item.name: item for item in items}
+    done = 0
+
+    def one(name: str) -> Score:
+        nonlocal done
+        try:
+            return _score(by_name[name], segmenter, input_hw, score_hw, model_scale, tolerance_px)
+        finally:
+            done += 1
+            if progress is not None:
+                progress(done, len(by_name), name)
+
+    evaluation = evaluate_each(by_name, one, expected=(DataError,))
+    bundle = segmenter.bundle
+    details = {
+        "model": bundle.spec.name,
+        "model_version": bundle.spec.version,
+        "model_sha256": bundle.sha256(),
+        "engine": segmenter.engine.name,
+        "precision": segmenter.engine.precision,
+        "threshold": segmenter.threshold,
+        "input_size": MODEL_SCALE if model_scale else format_size(input_hw),
+        "score_size": format_size(score_hw),
+        "boundary_tolerance_px": tolerance_px,
+    }
+    return replace(evaluation, details=details)
+
+
+def network_output(segmenter: Segmenter, frame: Frame, input_hw: Size) -> FloatArray:
+    """Give z = f(g(x, R)) of equation (2): the probability at the size R, float32 (Y, X).
+
+    An image of one grey value shows nothing, and gets 0 everywhere as in ``c6seg segment``.
+    """
+    size_hw = input_hw or (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
+    if frame.pixels.max() == frame.pixels.min():
+        return np.zeros(size_hw, dtype=np.float32)
+    settings = segmenter.bundle.spec.preprocess
+    image = Preprocess(settings).network_input(frame.pixels, size_hw=size_hw)
+    return predict(segmenter.engine, image, multiple=settings.multiple, memory_mb=segmenter.config.memory_mb)
+
+
+def write_evaluation(path: Path, evaluation: Evaluation, **details: Any) -> Path:
+    """Write the table (one row per image that was scored) and its summary.
+
+    Parameters
+    ----------
+    path
+        ``FILE.csv``; the summary becomes ``FILE.summary.json``.
+    evaluation
+        What to write.
+    **details
+        More to note in the summary.
+
+    Returns
+    -------
+    Path
+        The summary.
+    """
+    runtime.write_csv(path, COLUMNS, [score.row() for score in evaluation.scores])
+    summary = path.with_suffix(".summary.json") if path.suffix.lower() == ".csv" else Path(f"{path}.summary.json")
+    runtime.write_json(summary, {**evaluation.summary(), **details, **runtime.provenance()})
+    return summary
+
+
+def _score(
+    item: Item, segmenter: Segmenter, input_hw: Size, score_hw: Size, model_scale: bool, tolerance_px: float
+) -> Score:
+    if item.annotation is None:
+        raise AnnotationError(
+            f"'{item.image}' has no annotation, so nothing can be compared. Annotate it or leave it out."
+        )
+    frame = read_image(item.image, frame=item.frame, max_pixels=segmenter.config.max_pixels)
+    size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
+    true = item.annotation.mask(size_hw)
+    if model_scale:
+        found = segmenter.segment(frame)
+        probability = found.probability
+        if found.scale != 1:
+            input_hw = (round(size_hw[0] * found.scale), round(size_hw[1] * found.scale))
+    else:
+        probability = network_output(segmenter, frame, input_hw)
+    return score_image(
+        item.name,
+        probability,
+        true,
+        threshold=segmenter.threshold,
+        input_hw=input_hw,
+        score_hw=score_hw,
+        tolerance_px=tolerance_px,
+    )
