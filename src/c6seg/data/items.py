@@ -218,13 +218,21 @@ class Tree:
                 index.setdefault(key, []).append(path)
         return index
 
+    @cached_property
+    def _outside(self) -> dict[str, Path]:
+        index: dict[str, Path] = {}
+        for folder in self._extra:
+            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                    index.setdefault(path.name.casefold(), path)
+                    index.setdefault(path.stem.casefold(), path)
+        return index
+
     def beside(self, file_name: str) -> list[Path]:
         """Find an image, by its name with or without suffix, in the extra folders."""
-        names = {file_name.casefold(), Path(file_name).stem.casefold()}
-        folders = [folder for folder in self._extra if folder.is_dir()]
-        paths = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
-        paths = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
-        return [path for path in paths if {path.name.casefold(), path.stem.casefold()} & names][:1]
+        name = Path(file_name).name.casefold()
+        found = self._outside.get(name) or self._outside.get(Path(name).stem)
+        return [found] if found else []
 
     def find(self, file_name: str, near: Path) -> list[Path]:
         """Find the image that an annotation file names: best matches, normally one.
