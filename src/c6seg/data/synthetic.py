@@ -20,7 +20,7 @@ from PIL import Image as Picture
 
 from c6seg.data.synthetic_cells import place_cells
 from c6seg.data.synthetic_culture import CultureFrame, culture_style, simulate_culture
-from c6seg.data.synthetic_layer import border_warp, compact_labels, phase_map, rasterise
+from c6seg.data.synthetic_layer import border_warp, compact_labels, rasterise, thickness
 from c6seg.data.synthetic_optics import photograph
 from c6seg.data.synthetic_style import SceneStyle, check_size
 from c6seg.errors import UsageError
@@ -88,8 +88,8 @@ def simulate_image(*, size_hw: tuple[int, int], seed: int, style: SceneStyle | N
     style = style or SceneStyle.random(rng)
     cells = place_cells(size_hw, style, rng)
     layer = rasterise(cells, size_hw, warp=border_warp(size_hw, style, rng))
-    phase = phase_map(layer, cells, style, rng)
-    pixels = photograph(phase, layer.labels > 0, style, rng)
+    matter = thickness(layer, cells, style, rng)
+    pixels = photograph(matter, layer.labels > 0, style, rng)
     return SyntheticImage(pixels, compact_labels(layer.labels), style.pixel_size_um, style)
 
 

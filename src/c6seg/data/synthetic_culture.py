@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from c6seg.data.synthetic_cells import Cell, draw_cell
-from c6seg.data.synthetic_layer import border_warp, phase_map, rasterise, with_every_cell
+from c6seg.data.synthetic_layer import border_warp, rasterise, thickness, with_every_cell
 from c6seg.data.synthetic_optics import photograph
 from c6seg.data.synthetic_style import SceneStyle, check_size
 from c6seg.errors import UsageError
@@ -26,6 +26,7 @@ _PERSISTENCE_H = 2.0
 _ROUNDING_H = 0.8
 _SPREADING_H = 4.0
 _MOST_CELLS = 20_000
+_FASTEST_PER_H = 0.2  # faster than that, a cell would have to divide while it rounds up
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,13 @@ def cell_number(time_h: float, *, start_count: int, growth_rate_per_h: float, ca
     return capacity / (1 + (capacity / start_count - 1) * math.exp(-growth_rate_per_h * time_h))
 
 
+def _time_of(number: float, start_count: int, rate: float, capacity: float | None) -> float:
+    """Time in hours at which the growth law passes a number of cells."""
+    if capacity is None:
+        return math.log(number / start_count) / rate
+    return -math.log((capacity / number - 1) / (capacity / start_count - 1)) / rate
+
+
 def simulate_culture(
     *,
     size_hw: tuple[int, int],
@@ -102,7 +110,7 @@ def simulate_culture(
     times_h
         Times of the frames in hours, ascending, from 0.
     growth_rate_per_h
-        Growth rate per hour, not negative; the doubling time is ln 2 / rate.
+        Growth rate per hour, 0 to 0.2; the doubling time is ln 2 / rate.
     start_count
         Number of cells at time 0.
     seed
@@ -117,7 +125,7 @@ def simulate_culture(
     Raises
     ------
     UsageError
-        Times that are not ascending, a negative rate, no cells at the start, a capacity below their number, or more
+        Times that are not ascending, a rate out of range, no cells at the start, a capacity below their number, or more
         than 20 000 cells at the end.
     """
     fitting = culture_style(
@@ -147,8 +155,8 @@ def culture_style(
     times = [float(time) for time in times_h]
     if not times or times[0] < 0 or any(later <= earlier for earlier, later in pairwise(times)):
         raise UsageError(f"times_h is {times}; expected at least one time, ascending, from 0.")
-    if not (math.isfinite(growth_rate_per_h) and growth_rate_per_h >= 0):
-        raise UsageError(f"growth_rate_per_h is {growth_rate_per_h}; expected a number of at least 0.")
+    if not 0 <= growth_rate_per_h <= _FASTEST_PER_H:
+        raise UsageError(f"growth_rate_per_h is {growth_rate_per_h}; expected 0 to {_FASTEST_PER_H}.")
     if start_count < 1:
         raise UsageError(f"start_count is {start_count}; expected at least 1 cell.")
     if capacity is not None and capacity <= start_count:
@@ -161,7 +169,9 @@ def culture_style(
         )
     last = cell_number(times[-1], start_count=start_count, growth_rate_per_h=growth_rate_per_h, capacity=capacity)
     diameter_px = 2 * math.sqrt(0.7 * size_hw[0] * size_hw[1] / last / math.pi)
-    return SceneStyle(diameter_px=float(np.clip(diameter_px, 8, 40)), debris=80.0, floaters=4.0, level=0.35)
+    return SceneStyle(
+        diameter_px=float(np.clip(diameter_px, 8, 40)), irregularity=0.05, debris=80.0, floaters=4.0, level=0.35
+    )
 
 
 def _frames(
@@ -182,18 +192,20 @@ def _frames(
         while now < time - 1e-9:
             step = min(_STEP_H, time - now)
             later = now + step + _ROUNDING_H
-            number = cell_number(later, start_count=start_count, growth_rate_per_h=rate, capacity=capacity)
-            _schedule(lives, round(number), later, rng)
+            known = len(lives) + sum(life.divides_at_h is not None for life in lives)
+            due = int(cell_number(later, start_count=start_count, growth_rate_per_h=rate, capacity=capacity) + 0.5)
+            times = [_time_of(number - 0.5, start_count, rate, capacity) for number in range(known + 1, due + 1)]
+            _schedule(lives, times, rng)
             now += step
             _divide(lives, now, style, rng)
             _move(lives, step, size_hw, style, rng)
         drawing = np.random.default_rng(seed_for(seed, "culture frame", index))
         cells = [_appearance(life, now) for life in lives]
         layer = with_every_cell(rasterise(cells, size_hw, warp=warp, area_px=len(cells) * mean_area), cells)
-        phase = phase_map(layer, cells, style, drawing)
+        matter = thickness(layer, cells, style, drawing)
         mask = layer.labels > 0
         still = np.random.default_rng(seed_for(seed, "culture optics"))
-        pixels = photograph(phase, mask, style, still, moving=drawing)
+        pixels = photograph(matter, mask, style, still, moving=drawing)
         yield CultureFrame(pixels, layer.labels, float(time), len(cells), float(mask.mean()))
 
 
@@ -203,20 +215,19 @@ def _seed_cells(size_hw: tuple[int, int], count: int, style: SceneStyle, rng: np
         y, x = rng.uniform(0, 1, 2) * size_hw
         cell = draw_cell(style, rng, y=float(y), x=float(x), angle=float(rng.uniform(0, 2 * np.pi)))
         lives.append(_Life(cell, cell.radius, float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 30))))
-    for _ in range(30):
-        _separate(lives, size_hw)
+    for _ in range(8):
+        _separate(lives, size_hw, rounds=4)
     return lives
 
 
-def _schedule(lives: list[_Life], number: int, time_h: float, rng: np.random.Generator) -> None:
-    """Choose mothers, old ones first, so that the divisions under way make up the number due at a time."""
-    due = number - len(lives) - sum(life.divides_at_h is not None for life in lives)
-    if due <= 0:
+def _schedule(lives: list[_Life], times_h: list[float], rng: np.random.Generator) -> None:
+    """Choose a mother, an old cell first, for each division that is coming up."""
+    if not times_h:
         return
     free = [life for life in lives if life.divides_at_h is None]
     order = np.argsort([-life.age_h * rng.uniform(0.7, 1.3) for life in free])
-    for k in order[:due]:
-        free[int(k)].divides_at_h = time_h
+    for k, time in zip(order, times_h, strict=False):
+        free[int(k)].divides_at_h = time
 
 
 def _divide(lives: list[_Life], now: float, style: SceneStyle, rng: np.random.Generator) -> None:
@@ -249,27 +260,27 @@ def _move(
             cell.x += float(length) * math.cos(life.heading)
             # the long axis follows the direction of travel
             cell.angle += 0.2 * math.sin(2 * (life.heading - cell.angle))
-    for _ in range(3):
-        _separate(lives, size_hw)
+    _separate(lives, size_hw, rounds=3)
 
 
-def _separate(lives: list[_Life], size_hw: tuple[int, int]) -> None:
-    """Push overlapping cells half the way apart and keep all of them in the field."""
+def _separate(lives: list[_Life], size_hw: tuple[int, int], *, rounds: int) -> None:
+    """Push overlapping cells apart, half the way in each round, and keep all of them in the field."""
     place = np.array([(life.cell.y, life.cell.x) for life in lives])
     radius = np.array([life.cell.radius for life in lives])
-    pairs = cKDTree(place).query_pairs(2.1 * float(radius.max()), output_type="ndarray")
-    if len(pairs):
-        first, second = pairs[:, 0], pairs[:, 1]
+    rim = np.minimum(0.6 * radius, 0.25 * min(size_hw))[:, None]
+    pairs = cKDTree(place).query_pairs(2.2 * float(radius.max()), output_type="ndarray")
+    first, second = pairs[:, 0], pairs[:, 1]
+    reach = 1.02 * (radius[first] + radius[second])
+    for _ in range(rounds):
         gap = place[second] - place[first]
         distance = np.maximum(np.hypot(gap[:, 0], gap[:, 1]), 1e-3)
-        overlap = np.maximum(1.02 * (radius[first] + radius[second]) - distance, 0)
-        push = gap * (0.25 * overlap / distance)[:, None]
-        np.add.at(place, second, push)
-        np.add.at(place, first, -push)
-    margin = np.minimum(0.6 * radius, 0.25 * min(size_hw))
-    for life, (y, x), rim in zip(lives, place, margin, strict=True):
-        life.cell.y = float(np.clip(y, rim, size_hw[0] - 1 - rim))
-        life.cell.x = float(np.clip(x, rim, size_hw[1] - 1 - rim))
+        push = gap * (0.25 * np.maximum(reach - distance, 0) / distance)[:, None]
+        for axis in (0, 1):
+            place[:, axis] += np.bincount(second, push[:, axis], len(lives))
+            place[:, axis] -= np.bincount(first, push[:, axis], len(lives))
+        place = np.clip(place, rim, np.array(size_hw) - 1 - rim)
+    for life, (y, x) in zip(lives, place.tolist(), strict=True):
+        life.cell.y, life.cell.x = y, x
 
 
 def _appearance(life: _Life, now: float) -> Cell:

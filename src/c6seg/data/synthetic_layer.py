@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from c6seg.data.synthetic_cells import OUTLINE_STEPS, Cell
-from c6seg.data.synthetic_optics import random_field
+from c6seg.data.synthetic_optics import Matter, random_field
 from c6seg.data.synthetic_style import SceneStyle
 
-__all__ = ["Layer", "border_warp", "compact_labels", "phase_map", "rasterise", "with_every_cell"]
+__all__ = ["Layer", "border_warp", "compact_labels", "rasterise", "thickness", "with_every_cell"]
 
 Image = NDArray[np.float32]
 
@@ -118,12 +118,12 @@ def _levels(cell: Cell, y: Image, x: Image) -> tuple[Image, Image, Image]:
     return level.astype(np.float32), core.astype(np.float32), thin.astype(np.float32)
 
 
-def phase_map(layer: Layer, cells: list[Cell], style: SceneStyle, rng: np.random.Generator) -> Image:
-    """Phase delay in radians of a layer of cells: body, nucleus with nucleoli, granules, texture, ruffles."""
+def thickness(layer: Layer, cells: list[Cell], style: SceneStyle, rng: np.random.Generator) -> Matter:
+    """Phase delay and lens effect of a layer of cells: body, nucleus with nucleoli, granules, texture, ruffles."""
     labels = layer.labels
     mask = labels > 0
     if not mask.any():
-        return np.zeros(labels.shape, np.float32)
+        return Matter(np.zeros(labels.shape, np.float32), np.zeros(labels.shape, np.float32))
     depth = np.where(mask, _depth(labels) + np.float32(0.5), 0)
     widest = np.concatenate([[1.0], np.maximum(ndimage.maximum(depth, labels, np.arange(1, len(cells) + 1)), 1)])
     rounding = _per_label([cell.rounding for cell in cells], labels)
@@ -149,7 +149,8 @@ def phase_map(layer: Layer, cells: list[Cell], style: SceneStyle, rng: np.random
     texture = (fine - ndimage.gaussian_filter(fine, 2.5, truncate=3.0)) / np.float32(0.4)
     phase += np.float32(style.texture_rad) * texture * rise * (1 - 0.6 * layer.nucleus)
     phase += _granules(layer, style, rng) * np.minimum(rise * 1.5, 1)
-    return np.where(mask, phase, 0).astype(np.float32)
+    lens = np.float32(style.lens) * rounding * sphere**2
+    return Matter(np.where(mask, phase, 0).astype(np.float32), lens.astype(np.float32))
 
 
 def _depth(labels: NDArray[np.int32]) -> Image:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from c6seg.data.synthetic_style import SceneStyle
 
-__all__ = ["phase_contrast", "photograph"]
+__all__ = ["Matter", "phase_contrast", "photograph", "random_field", "smooth"]
 
 Image = NDArray[np.float32]
+
+
+class Matter(NamedTuple):
+    """What the light passes: (Y, X) phase delay in radians; (Y, X) light that thick balls gather, background = 1."""
+
+    phase_rad: Image
+    lens: Image
 
 
 def phase_contrast(
@@ -99,19 +108,19 @@ def random_field(size_hw: tuple[int, int], scale_px: float, rng: np.random.Gener
 
 
 def photograph(
-    phase_rad: Image,
+    matter: Matter,
     mask: NDArray[np.bool_],
     style: SceneStyle,
     rng: np.random.Generator,
     *,
     moving: np.random.Generator | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Photograph a phase map with everything that comes between a culture and a file.
+    """Photograph cells with everything that comes between a culture and a file.
 
     Parameters
     ----------
-    phase_rad
-        (Y, X) phase delay of the adherent cells in radians.
+    matter
+        Phase delay and lens effect of the adherent cells, each (Y, X).
     mask
         (Y, X) where they are; floating cells prefer the places where they are not.
     style
@@ -126,14 +135,18 @@ def photograph(
     pixels
         (Y, X) uint8 or uint16.
     """
-    size_hw = (phase_rad.shape[0], phase_rad.shape[1])
+    size_hw = (mask.shape[0], mask.shape[1])
     moving = moving or rng
     optics = {"halo_px": style.halo_px, "ring_amplitude": style.ring_amplitude, "blur_px": style.blur_px}
-    image = phase_contrast(phase_rad + _debris(size_hw, style, rng), defocus=style.defocus, **optics)
+    image = phase_contrast(matter.phase_rad + _debris(size_hw, style, rng), defocus=style.defocus, **optics)
     floating = _floaters(size_hw, mask, style, moving)
+    gathered = matter.lens
     if floating is not None:
-        image = image * phase_contrast(floating, defocus=style.defocus + 4 + 6 * moving.random(), **optics)
+        # a floating ball of three radians gathers light like a lens
+        gathered = gathered + np.float32(style.lens / 9) * floating**2
+        image *= phase_contrast(floating, defocus=style.defocus + 4 + 6 * moving.random(), **optics)
     image = np.float32(1) + np.float32(style.contrast) * (image - 1)
+    image += np.float32(style.contrast) * smooth(gathered, 0.8)
     image += _wall(size_hw, style, rng)
     image += _dust_rings(size_hw, style, rng)
     if style.flatten > 0:
