@@ -1,0 +1,140 @@
+"""The journal of a batch: which images are done, so that the same command continues where it was stopped.
+
+``journal.jsonl`` has one JSON line per event. ``begun`` is written before an image's outputs are touched and ``done``
+after the last of them has its final name; the last line about a name counts, so a process killed at any moment leaves
+either the finished image or one that is made again. A line cut short by the kill is ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from c6seg.errors import OutputError
+from c6seg.runtime import _why, atomic_path
+
+JOURNAL_FILE = "journal.jsonl"
+
+
+class Journal:
+    """What is done in one output folder, under one set of options.
+
+    Parameters
+    ----------
+    file
+        The open journal.
+    entries
+        Last ``done`` event of every image, by name.
+    """
+
+    def __init__(self, file: IO[str], entries: dict[str, dict[str, Any]]) -> None:
+        self._file = file
+        self._entries = entries
+
+    def find(self, name: str, input_sha256: str, folder: Path) -> dict[str, Any] | None:
+        """Return the event of a finished image whose input is unchanged and whose outputs are all there."""
+        entry = self._entries.get(name)
+        if entry is None or entry.get("sha256") != input_sha256:
+            return None
+        return entry if all((folder / output).exists() for output in entry["outputs"]) else None
+
+    def begin(self, name: str) -> None:
+        """Say that the outputs of an image are about to change."""
+        self._entries.pop(name, None)
+        self._append({"name": name, "state": "begun"})
+
+    def done(self, name: str, details: Mapping[str, Any]) -> None:
+        """Say that all outputs of an image have their final names."""
+        self._append({"name": name, "state": "done", **details})
+
+    def _append(self, event: dict[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(error.errno, f"Cannot write '{self._file.name}': {_why(error)}") from error
+
+
+@contextlib.contextmanager
+def open_journal(folder: Path, key: str, *, fresh: bool = False) -> Iterator[Journal]:
+    """Open the journal of an output folder and hold it for this process.
+
+    Parameters
+    ----------
+    folder
+        The output folder; exists.
+    key
+        Hash of model and options; events under another key are dropped.
+    fresh
+        Drop all events.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or another process is writing into the folder.
+    """
+    path = folder / JOURNAL_FILE
+    with _locked(folder):
+        entries = {} if fresh else _read(path, key)
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps({"format": "c6seg-journal/1", "key": key}) + "\n")
+            file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries.values())
+        try:
+            opened = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(error.errno, f"Cannot write '{path}': {_why(error)}") from error
+        with contextlib.closing(opened):
+            yield Journal(opened, entries)
+
+
+def _read(path: Path, key: str) -> dict[str, dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    entries: dict[str, dict[str, Any]] = {}
+    events = [event for line in lines if isinstance(event := _parse(line), dict)]
+    if not events or events[0].get("key") != key:
+        return {}
+    for event in events[1:]:
+        name = event.get("name")
+        if event.get("state") == "done" and isinstance(event.get("outputs"), list):
+            entries[str(name)] = event
+        else:
+            entries.pop(str(name), None)
+    return entries
+
+
+def _parse(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one process; the operating system lets go when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise OutputError(
+                    f"Another c6seg is writing into '{folder}'. Wait until it has ended or choose another --out."
+                ) from error
+        yield  # file systems without locks: go on without
+    finally:
+        os.close(handle)

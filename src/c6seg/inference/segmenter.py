@@ -1,0 +1,235 @@
+"""Frame to segmentation: the only way from pixels to a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c6seg.config import SegmentConfig
+from c6seg.data.images import Frame
+from c6seg.errors import ImageTooLargeError, UsageError
+from c6seg.inference.engine import Engine, OpenVinoEngine
+from c6seg.inference.tiling import predict
+from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
+from c6seg.transforms.preprocess import Preprocess, resize
+
+EMPTY_CONFLUENCE = 0.005
+"""Below this confluence a field is flagged ``empty_field``."""
+
+OVEREXPOSED_FRACTION = 0.05
+"""Above this fraction of pixels at the top grey value an image is flagged ``overexposed``; bright halos and a contrast
+stretch by the microscope's software saturate up to about 2 %."""
+
+SAME_SCALE = 0.05
+"""An image whose pixel size is within this relative distance of the model's is not resampled."""
+
+SCALE_LIMITS = (0.2, 5.0)
+"""Resampling factors are kept within this range; beyond it the flag ``scale_extreme`` is set."""
+
+ScaleSource = Literal["user", "file", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What the model says about one frame.
+
+    Parameters
+    ----------
+    name, index, time_h
+        As in :class:`~c6seg.data.images.Frame`.
+    probability
+        Of cell, float32 (Y, X) in 0..1, same size as the image.
+    mask
+        bool (Y, X), True = cell.
+    pixel_size_um
+        Edge of a pixel of the image in um; None where nobody knows.
+    scale
+        Factor by which the image was resampled to the scale of the model; 1 = not at all.
+    scale_source
+        Who said the pixel size: ``user``, ``file``, or ``unknown``.
+    uncertainty
+        Mean over the image of 4 p (1 - p): 0 = every pixel decided, 1 = every pixel undecided. A measure to rank
+        images by, not a calibrated error.
+    flags
+        Words: ``empty_field``, ``overexposed``, ``no_contrast``, ``scale_unknown``, ``scale_extreme``.
+    """
+
+    name: str
+    index: int
+    probability: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    pixel_size_um: float | None
+    scale: float
+    scale_source: ScaleSource
+    uncertainty: float
+    flags: tuple[str, ...]
+    time_h: float | None = None
+
+    @property
+    def confluence(self) -> float:
+        """Fraction of the image that is cell, 0..1."""
+        return float(self.mask.mean())
+
+    @property
+    def cell_area_um2(self) -> float | None:
+        """Area of the cells in um2; None where the pixel size is unknown."""
+        return None if self.pixel_size_um is None else int(self.mask.sum()) * self.pixel_size_um**2
+
+
+class Segmenter:
+    """A model, ready to segment.
+
+    Parameters
+    ----------
+    model
+        An opened bundle, the name of one, or its folder.
+    config
+        Options.
+    engine
+        What runs the network; None = OpenVINO.
+    threads
+        Processor threads; None = all that the process may use.
+    cache_dir
+        Folder in which the engine keeps the compiled network; None = none.
+
+    Raises
+    ------
+    BundleError
+        The bundle is unknown, incomplete or altered.
+    UsageError
+        An option that this version cannot honour.
+
+    Examples
+    --------
+    >>> from c6seg import Segmenter, read_image
+    >>> segmenter = Segmenter("unet-mobilenetv2")               # doctest: +SKIP
+    >>> segmenter.segment(read_image("culture.tif")).confluence  # doctest: +SKIP
+    0.31
+    """
+
+    def __init__(
+        self,
+        model: Bundle | str | Path = DEFAULT_MODEL,
+        config: SegmentConfig | None = None,
+        *,
+        engine: Engine | None = None,
+        threads: int | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.config = config or SegmentConfig()
+        if self.config.clusters != "include":
+            raise UsageError(
+                f"clusters={self.config.clusters} is not available in this version of c6seg; "
+                "dense clusters are always included. Leave the option out or say include."
+            )
+        self.bundle = model if isinstance(model, Bundle) else open_bundle(model)
+        self.engine: Engine = engine or OpenVinoEngine(
+            self.bundle.onnx_path, precision=self.config.precision, threads=threads, cache_dir=cache_dir
+        )
+        self._preprocess = Preprocess(self.bundle.spec.preprocess)
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel counts as cell."""
+        return self.bundle.spec.threshold if self.config.threshold is None else self.config.threshold
+
+    def segment(self, frame: Frame) -> Segmentation:
+        """Segment one frame.
+
+        Raises
+        ------
+        ImageTooLargeError
+            At the scale of the model the image has more pixels than ``max_pixels``.
+        """
+        pixel_size_um, source = self._pixel_size(frame)
+        factor, flags = self._factor(pixel_size_um)
+        flat = bool(frame.pixels.max() == frame.pixels.min())
+        size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
+        # one grey value shows nothing; stretching its contrast would only show the network a colour it never saw
+        probability = np.zeros(size_hw, np.float32) if flat else self._probability(frame, factor)
+        mask = probability >= self.threshold
+        if flat:
+            mask = np.zeros(size_hw, np.bool_)
+            flags.append("no_contrast")
+        if mask.mean() < EMPTY_CONFLUENCE:
+            flags.append("empty_field")
+        if not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION:
+            flags.append("overexposed")
+        return Segmentation(
+            name=frame.name,
+            index=frame.index,
+            probability=probability,
+            mask=mask,
+            pixel_size_um=pixel_size_um,
+            scale=factor,
+            scale_source=source,
+            uncertainty=float(np.mean(4 * probability * (1 - probability))),
+            flags=tuple(sorted(flags)),
+            time_h=frame.time_h,
+        )
+
+    def _pixel_size(self, frame: Frame) -> tuple[float | None, ScaleSource]:
+        if self.config.pixel_size_um is not None:
+            return self.config.pixel_size_um, "user"
+        if frame.pixel_size_um is not None:
+            return frame.pixel_size_um, "file"
+        return None, "unknown"
+
+    def _factor(self, pixel_size_um: float | None) -> tuple[float, list[str]]:
+        """Magnification that brings the image to the scale of the model, and the flags about it."""
+        if pixel_size_um is None:
+            return 1.0, ["scale_unknown"]
+        trained_um = self.bundle.spec.scale.pixel_size_um
+        if trained_um is None:
+            return 1.0, []
+        factor = pixel_size_um / trained_um
+        if abs(factor - 1) <= SAME_SCALE:
+            return 1.0, []
+        kept = float(np.clip(factor, *SCALE_LIMITS))
+        return kept, ["scale_extreme"] if kept != factor else []
+
+    def _probability(self, frame: Frame, factor: float) -> NDArray[np.float32]:
+        height, width = (int(size) for size in frame.pixels.shape[:2])
+        size_hw = (max(1, round(height * factor)), max(1, round(width * factor)))
+        if factor > 1 and size_hw[0] * size_hw[1] > self.config.max_pixels:
+            raise ImageTooLargeError(
+                f"Image '{frame.name}' is {width}x{height} px and would become {size_hw[1]}x{size_hw[0]} px at the "
+                f"scale of the model, above the limit of {self.config.max_pixels} px. Crop it, or check the pixel size."
+            )
+        image = self._preprocess.network_input(frame.pixels, size_hw=size_hw)
+        probability = predict(
+            self.engine,
+            image,
+            multiple=self.bundle.spec.preprocess.multiple,
+            memory_mb=self.config.memory_mb,
+        )
+        return np.clip(resize(probability, (height, width)), 0, 1)
+
+
+def saturated_fraction(pixels: NDArray[np.generic]) -> float:
+    """Fraction of pixels that are at the largest value their camera can give in every channel.
+
+    For 16-bit files the camera's range is taken to be 10, 12, 14 or 16 bits if the brightest pixel is exactly at the
+    end of one; other brightest pixels, and floating-point images, count as not saturated.
+
+    Examples
+    --------
+    >>> saturated_fraction(np.array([[255, 255], [0, 7]], np.uint8))
+    0.5
+    >>> saturated_fraction(np.array([[4095, 17], [0, 7]], np.uint16))
+    0.25
+    """
+    if pixels.dtype == np.uint8:
+        top = 255
+    elif pixels.dtype == np.uint16:
+        top = int(pixels.max())
+        if top not in {1023, 4095, 16383, 65535}:
+            return 0.0
+    else:
+        return 0.0
+    at_top: NDArray[np.bool_] = np.asarray(pixels == top)
+    return float((at_top if at_top.ndim == 2 else at_top.all(axis=2)).mean())

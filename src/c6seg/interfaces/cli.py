@@ -1,0 +1,145 @@
+"""The command line: ``c6seg VERB``. It parses, calls :mod:`c6seg.api` and shows the result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import c6seg
+from c6seg.interfaces import cli_models
+from c6seg.interfaces.cli_base import (
+    HELP_NAMES,
+    SOME_FAILED,
+    WRONG_USE,
+    Interrupted,
+    progress_bar,
+    quiet,
+    run,
+    say,
+    warn,
+)
+
+app = typer.Typer(
+    name="c6seg",
+    help="From phase-contrast photographs of living cells to masks, confluence, growth curves and doubling times.",
+    epilog="Start with:  c6seg demo      Then:  c6seg segment IMAGES --out RESULTS",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings=HELP_NAMES,
+)
+app.add_typer(cli_models.app, name="models")
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(app, sys.argv[1:]))
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"c6seg {c6seg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("segment", epilog="Example:  c6seg segment plate1/ --out results --pixel-size 0.65")
+def segment(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Images, folders, patterns, series.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_DIR", help="Model; the one that comes with c6seg if left out.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Edge of a pixel in um; overrides what the file says.")
+    ] = None,
+    clusters: Annotated[
+        str | None, typer.Option(metavar="POLICY", help="Dense clusters: include, exclude or report.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
+    memory: Annotated[
+        int | None, typer.Option(metavar="MB", help="Memory for the network; larger images are cut into tiles.")
+    ] = None,
+    max_pixels: Annotated[int | None, typer.Option(metavar="N", help="Refuse larger images before decoding.")] = None,
+    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Write pictures with outlines.")] = True,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders of folders.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over instead of continuing.")] = False,
+) -> None:
+    """Find the cells in images: masks, overlays and a table with the confluence of each.
+
+    Writes masks/, overlays/, measurements.csv and manifest.json, and failures.csv if an image could not be used.
+    The same command again continues where it was stopped.
+    """
+    from c6seg import api
+
+    config: dict[str, Any] = {
+        "pixel_size_um": pixel_size,
+        "clusters": clusters,
+        "threshold": threshold,
+        "precision": precision,
+        "memory_mb": memory,
+        "max_pixels": max_pixels,
+        "overlays": overlays,
+    }
+    with progress_bar("Segmenting") as progress:
+        result = api.segment(
+            inputs,
+            out,
+            model=model,
+            config={key: value for key, value in config.items() if value is not None},
+            recursive=recursive,
+            force=force,
+            progress=progress,
+        )
+    _summary(result)
+
+
+def _summary(result: Any) -> None:
+    """Say what was done and end with the exit code that it deserves."""
+    done = len(result.inputs)
+    for _, reason in result.failures:
+        warn(f"failed: {reason}")
+    if result.interrupted:
+        raise Interrupted(f"stopped by Ctrl-C; {done} images are in '{result.out}'. The same command continues.")
+    if done:
+        mean = sum(row["confluence"] for row in result.rows) / len(result.rows)
+        before = f", {result.resumed} of them before" if result.resumed else ""
+        frames = f" ({len(result.rows)} frames)" if len(result.rows) != done else ""
+        say(f"{done} image{'s' * (done != 1)}{frames} segmented{before}; mean confluence {100 * mean:.1f} %")
+        say(f"Results: {result.out}")
+    if result.failures:
+        failed = len(result.failures)
+        many = f"{failed} of {done + failed} images could not be segmented"
+        if not quiet():
+            warn(f"c6seg: {many}; see '{result.out / 'failures.csv'}'")
+        raise typer.Exit(SOME_FAILED if done else WRONG_USE)
+
+
+@app.command("doctor", epilog="Example:  c6seg doctor")
+def doctor() -> None:
+    """Show what this machine can do: versions, devices, precision, memory, disk, optional parts."""
+    from c6seg import api
+
+    facts = api.doctor()
+    width = max(len(fact.topic) for fact in facts)
+    for fact in facts:
+        typer.echo(f"{fact.topic:<{width}}  {fact.text}")
+        if fact.advice:
+            typer.echo(f"{'':<{width}}  -> {fact.advice}")
+    for bundle in api.list_models():
+        typer.echo(f"{'model':<{width}}  {bundle.spec.name} {bundle.spec.version} ({bundle.origin})")

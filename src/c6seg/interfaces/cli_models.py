@@ -1,0 +1,63 @@
+"""``c6seg models``: look at, check and install models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from c6seg.interfaces.cli_base import HELP_NAMES, say
+
+app = typer.Typer(help="List, look at, check and install models.", no_args_is_help=True, context_settings=HELP_NAMES)
+
+Name = Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="Name of a model, or folder of a bundle.")]
+
+
+@app.command("list", epilog="Example:  c6seg models list")
+def list_() -> None:
+    """List the models that a name finds: those that come with c6seg and those you installed."""
+    from c6seg import api
+
+    bundles = api.list_models()
+    if not bundles:
+        say("No model is installed. Install one with: c6seg models install FOLDER")
+        return
+    width = max(len(bundle.spec.name) for bundle in bundles)
+    for bundle in bundles:
+        spec = bundle.spec
+        about = spec.description.split("\n")[0] or f"U-Net, {spec.encoder}"
+        typer.echo(f"{spec.name:<{width}}  {spec.version:<8}  {bundle.origin:<9}  {spec.licence}  {about}")
+
+
+@app.command("info", epilog="Example:  c6seg models info unet-mobilenetv2")
+def info(model: Name) -> None:
+    """Show a model's card: what it is, data and licences, scores with intervals, limits."""
+    from c6seg import api
+
+    bundle = api.open_model(model)
+    typer.echo((bundle.path / "README.md").read_text(encoding="utf-8").rstrip())
+    typer.echo(f"\nFolder: {bundle.path}")
+
+
+@app.command("check", epilog="Example:  c6seg models check my-model/")
+def check(
+    model: Name,
+    precision: Annotated[str, typer.Option(metavar="NAME", help="f32, bf16 or auto.")] = "f32",
+) -> None:
+    """Check that no file of a model was altered and that its example still gives the stored result."""
+    from c6seg import api
+
+    difference = api.check_model(model, precision=precision)
+    say(f"{model}: every file is unaltered; the example reproduces (largest difference {difference:.4f})")
+
+
+@app.command("install", epilog="Example:  c6seg models install runs/my-training/bundle")
+def install(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an installed model of that name.")] = False,
+) -> None:
+    """Copy a model to your models, so that its name finds it."""
+    from c6seg import api
+
+    bundle = api.install_model(folder, force=force)
+    say(f"{bundle.spec.name} {bundle.spec.version} is installed in {bundle.path}")
