@@ -324,9 +324,9 @@ def test_errors_come_first(pairs: Path) -> None:
 
 
 def test_progress_is_told(pairs: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    check_dataset(pairs, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(number, 6) for number in range(1, 7)]
+    seen: list[tuple[int, int, str]] = []
+    check_dataset(pairs, progress=lambda *args: seen.append(args))
+    assert seen == [(number + 1, 6, f"im{number}") for number in range(6)]
 
 
 def brute_crossings(polygon: NDArray[np.float64]) -> int:

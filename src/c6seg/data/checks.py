@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from c6seg.data.annotations import Shapes
 from c6seg.data.check_rules import Finding, Severity, check_facts
 from c6seg.data.datasets import FAULTS, Dataset, Fault, open_dataset
-from c6seg.data.facts import Facts, examine
+from c6seg.data.facts import Facts, Progress, examine
 from c6seg.data.images import MAX_PIXELS
 
-__all__ = ["Finding", "Progress", "check_dataset", "check_facts_together", "has_errors"]
+__all__ = ["Finding", "check_dataset", "check_facts_together", "has_errors"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 RELATIVE_MIN = 0.4
@@ -44,13 +43,6 @@ FAULT_ADVICE: dict[str, tuple[Severity, str]] = {
     "frames_differ": ("error", "Give image and mask the same number of frames."),
     "unused_file": ("note", "Save it in a format that holds data only, such as PNG or TIFF."),
 }
-
-
-class Progress(Protocol):
-    """Is told after each image how many are done of how many."""
-
-    def __call__(self, done: int, total: int, /) -> None:
-        """Take note of it."""
 
 
 def check_dataset(
@@ -90,7 +82,7 @@ def check_dataset(
         facts.append(examine(item, max_pixels=max_pixels))
         findings += check_facts(facts[-1])
         if progress is not None:
-            progress(done, len(dataset.items))
+            progress(done, len(dataset.items), item.name)
     flagged = {finding.file for finding in findings if finding.rule in {"few_objects", "empty_mask", "all_foreground"}}
     findings += check_facts_together(dataset, facts, flagged=flagged)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))

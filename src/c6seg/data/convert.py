@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.data.checks import Progress
 from c6seg.data.datasets import Dataset, Item, open_dataset
+from c6seg.data.facts import Progress
 from c6seg.data.images import IMAGE_SUFFIXES, MAX_PIXELS, Frame, probe, read_image
 from c6seg.data.splits import PARTS, Split, write_splits
 from c6seg.errors import DataError, UsageError
@@ -105,7 +105,7 @@ def convert_dataset(
             except DataError as error:
                 failures.append((item.name, str(error)))
         if progress is not None:
-            progress(done, len(dataset.items))
+            progress(done, len(dataset.items), item.name)
     write_csv(target / "dataset.csv", COLUMNS, rows)
     written = tuple(str(row["name"]) for row in rows)
     _write_original(target, dataset.items, written)

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from c6seg.config import format_size
-from c6seg.data.checks import Progress
 from c6seg.data.datasets import Dataset, open_dataset
-from c6seg.data.facts import Facts, examine
+from c6seg.data.facts import Facts, Progress, examine
 from c6seg.data.images import MAX_PIXELS
 
 # What the authors of known data sets say of them; other layouts do not tell.
@@ -139,7 +138,7 @@ def describe_dataset(
     for done, item in enumerate(dataset.items, start=1):
         facts.append(examine(item, texture=False, max_pixels=max_pixels))
         if progress is not None:
-            progress(done, len(dataset.items))
+            progress(done, len(dataset.items), item.name)
     return sheet_of(dataset, facts)
 
 

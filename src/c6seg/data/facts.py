@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ from c6seg.data.images import MAX_PIXELS, ImageInfo, probe, read_image
 from c6seg.data.items import Dataset, Item
 from c6seg.data.texture import Texture, measure_texture
 from c6seg.errors import AnnotationError, DataError, ImageReadError
+
+Progress = Callable[[int, int, str], None]
+"""Called after each image: (images done, images in all, name of the image)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +129,20 @@ def draw(annotation: Annotation, size_hw: tuple[int, int]) -> tuple[NDArray[np.f
     return counts[counts > 0], labels > 0
 
 
-def duplicate_sets(dataset: Dataset, *, max_pixels: int = MAX_PIXELS) -> list[tuple[str, ...]]:
+def duplicate_sets(
+    dataset: Dataset, *, max_pixels: int = MAX_PIXELS, progress: Progress | None = None
+) -> list[tuple[str, ...]]:
     """Names of items whose pictures are equal pixel for pixel, set by set; unreadable and blank ones left out."""
     same: dict[str, list[str]] = {}
-    for name, digest in _pictures(dataset, max_pixels):
+    for name, digest in _pictures(dataset, max_pixels, progress):
         same.setdefault(digest, []).append(name)
     return [tuple(names) for names in same.values() if len(names) > 1]
 
 
-def _pictures(dataset: Dataset, max_pixels: int) -> Iterator[tuple[str, str]]:
-    for item in dataset.items:
+def _pictures(dataset: Dataset, max_pixels: int, progress: Progress | None) -> Iterator[tuple[str, str]]:
+    for done, item in enumerate(dataset.items, start=1):
+        if progress is not None:
+            progress(done, len(dataset.items), item.name)
         try:
             pixels = read_image(item.image, frame=item.frame, max_pixels=max_pixels).pixels
         except DataError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from c6seg import runtime
 from c6seg.config import format_size
+from c6seg.data.facts import Progress
 from c6seg.data.images import Frame, read_image
 from c6seg.data.items import Item
 from c6seg.errors import AnnotationError, DataError
@@ -30,9 +31,6 @@ from c6seg.transforms.preprocess import Preprocess
 
 MODEL_SCALE = "model"
 """Input size that stands for the scale that the model was trained at, as ``c6seg segment`` resamples images."""
-
-Progress = Callable[[int, int, str], None]
-"""(images done, images in all, name of the image that was done)."""
 
 
 def evaluate_items(

@@ -6,22 +6,30 @@ import contextlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
 from c6seg.errors import UsageError
-
-if TYPE_CHECKING:
-    from c6seg.data.checks import Finding
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check, convert and divide annotated data sets.")
 
 Data = Annotated[Path, typer.Argument(metavar="PATH", help="Folder (or export file) of the data set.")]
 Layout = Annotated[str, typer.Option(help="Layout of the data set; auto = look.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+
+class Finding(Protocol):
+    """What the doctor tells of one problem."""
+
+    severity: str
+    file: Path
+    problem: str
+    advice: str
+    rule: str
+
 
 FOLD = 10
 """More findings of one kind than this are shown shortened unless --all is given."""
@@ -144,7 +152,7 @@ def parse_counts(text: str) -> tuple[int, int, int]:
     return train, val, test
 
 
-def _show_findings(findings: list[Finding], root: Path, *, everything: bool) -> None:
+def _show_findings(findings: Sequence[Finding], root: Path, *, everything: bool) -> None:
     counts = Counter((finding.severity, finding.rule) for finding in findings)
     seen: Counter[tuple[str, str]] = Counter()
     rows: list[tuple[str, ...]] = []
