@@ -15,6 +15,8 @@ __all__ = ["OUTLINE_STEPS", "Cell", "draw_cell", "place_cells"]
 
 Image = NDArray[np.float32]
 OUTLINE_STEPS = 256  # directions in which an outline is tabulated
+_DIRECTIONS = np.arange(OUTLINE_STEPS) * (2 * np.pi / OUTLINE_STEPS)
+_ORDERS = np.arange(2, 8)[:, None]  # waves of roughness per turn
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ def draw_cell(style: SceneStyle, rng: np.random.Generator, *, y: float, x: float
 
 def _outline(corners: int, concavity: float, roughness: float, rng: np.random.Generator) -> Image:
     """Relative radius by direction, scaled to the area of the unit disc."""
-    theta = np.arange(OUTLINE_STEPS) * (2 * np.pi / OUTLINE_STEPS)
+    theta = _DIRECTIONS
     if corners >= 3:
         at = np.sort((np.arange(corners) + rng.uniform(-0.28, 0.28, corners)) * (2 * np.pi / corners))
         reach = rng.uniform(0.75, 1.35, corners)
@@ -113,10 +115,9 @@ def _outline(corners: int, concavity: float, roughness: float, rng: np.random.Ge
         radius = ndimage.gaussian_filter1d(radius, rng.uniform(2, 6), mode="wrap")
     else:
         radius = np.ones(OUTLINE_STEPS)
-    for order in range(2, 8):
-        wave = np.cos(order * theta + rng.uniform(0, 2 * np.pi))
-        radius = radius * (1 + roughness * rng.standard_normal() * 4 / order**2 * wave)
-    radius = np.maximum(radius, 0.2)
+    waves = np.cos(_ORDERS * theta + rng.uniform(0, 2 * np.pi, _ORDERS.shape))
+    size = roughness * rng.standard_normal(_ORDERS.shape) * 4 / _ORDERS**2
+    radius = np.maximum(radius * np.prod(1 + size * waves, axis=0), 0.2)
     return np.asarray(radius / np.sqrt(np.mean(radius**2)), dtype=np.float32)
 
 
