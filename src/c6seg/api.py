@@ -6,9 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c6seg.config import SegmentConfig, load_config
+from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 
 if TYPE_CHECKING:
+    from c6seg.data.checks import Finding
+    from c6seg.data.convert import Conversion
+    from c6seg.data.describe import DataSheet
+    from c6seg.data.splits import Split
+    from c6seg.evaluation.protocol import Evaluation
+    from c6seg.growth.analysis import GrowthResult
     from c6seg.inference.batch import BatchResult
     from c6seg.machine import Fact
     from c6seg.models.bundle import Bundle
@@ -72,6 +78,165 @@ def segment(
         progress=progress,
         hints=_name_hints,
     )
+
+
+def grow(
+    inputs: PathLike | Sequence[PathLike],
+    out: PathLike,
+    *,
+    config: GrowthConfig | Mapping[str, Any] | Path | None = None,
+    model: PathLike | None = None,
+    segment_config: SegmentConfig | Mapping[str, Any] | Path | None = None,
+    recursive: bool = False,
+    title: str | None = None,
+    progress: Callable[[float, int, str], None] | None = None,
+) -> GrowthResult:
+    """Turn segmentation results, or raw images, into growth curves, doubling times and a report.
+
+    Writes ``growth.csv``, ``fits.csv``, ``figures/`` and ``report.html``; raw images are segmented into
+    ``OUT/segmentation`` first.
+
+    Parameters
+    ----------
+    inputs
+        Folders that :func:`segment` wrote, or images, folders of images, patterns; not both.
+    out
+        Folder to write into.
+    config
+        How curves are fitted, as an object, a mapping, or a YAML file.
+    model, segment_config, recursive, progress
+        For raw images, as in :func:`segment`.
+    title
+        Heading of the report.
+
+    Raises
+    ------
+    C6segError
+        Wrong options, nothing usable, images without times, or results that cannot be written.
+    """
+    from c6seg.errors import DataError, UsageError
+    from c6seg.growth.analysis import analyse, is_results, read_results
+
+    options = config if isinstance(config, GrowthConfig) else load_config(GrowthConfig, config)
+    given = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
+    folder = Path(out)
+    done = [path for path in given if is_results(path)]
+    if done and len(done) < len(given):
+        raw = next(path for path in given if path not in done)
+        raise UsageError(
+            f"'{done[0]}' holds segmentation results and '{raw}' does not. Give the one kind or the other; "
+            "`c6seg segment` turns images into results."
+        )
+    failures: list[tuple[str, str]] = []
+    if not done:
+        made = segment(
+            given, folder / "segmentation", model=model, config=segment_config, recursive=recursive, progress=progress
+        )
+        if made.interrupted:
+            raise KeyboardInterrupt
+        if not made.rows:
+            reason = f" The first: {made.failures[0][1]}" if made.failures else ""
+            raise DataError(f"None of the images could be segmented.{reason}")
+        failures, done = made.failures, [made.out]
+    results = [read_results(path) for path in done]
+    heading = title or f"Growth: {', '.join(path.resolve().name for path in given[:3])}"
+    return analyse(results, folder, config=options, title=heading, failures=failures)
+
+
+def check_data(data: PathLike, **options: Any) -> list[Finding]:
+    """Say what is wrong with a data set, errors first; options as in :func:`c6seg.data.checks.check_dataset`."""
+    from c6seg.data.checks import check_dataset
+
+    return check_dataset(data, **options)
+
+
+def describe_data(data: PathLike, **options: Any) -> DataSheet:
+    """Measure a data set; options as in :func:`c6seg.data.describe.describe_dataset`."""
+    from c6seg.data.describe import describe_dataset
+
+    return describe_dataset(data, **options)
+
+
+def convert_data(source: PathLike, destination: PathLike, **options: Any) -> Conversion:
+    """Write a data set as images/, masks/ and dataset.csv; options as in :func:`c6seg.data.convert.convert_dataset`."""
+    from c6seg.data.convert import convert_dataset
+
+    return convert_dataset(source, destination, **options)
+
+
+def split_data(data: PathLike, **options: Any) -> tuple[Path, list[Split]]:
+    """Divide a data set at random, several times; options as in :func:`c6seg.data.divide.divide_dataset`."""
+    from c6seg.data.divide import divide_dataset
+
+    return divide_dataset(data, **options)
+
+
+def evaluate(
+    data: PathLike,
+    *,
+    model: PathLike | None = None,
+    split: str | None = None,
+    input_size: str | tuple[int, int] | None = None,
+    score_size: str | tuple[int, int] | None = None,
+    out: PathLike | None = None,
+    config: SegmentConfig | Mapping[str, Any] | Path | None = None,
+    layout: str = "auto",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Evaluation:
+    """Score a model on annotated images by the paper's equation (2), and write the table and its summary.
+
+    Parameters
+    ----------
+    data
+        Folder or export file of the data set.
+    model
+        Name of a model or folder of a bundle; None = the embedded one.
+    split
+        ``FILE:NAME`` or ``FILE:NAME/PART`` (part ``test`` if left out), or ``train``, ``val``, ``test`` where the data
+        set has a division of its own; None = all annotated images.
+    input_size
+        ``WIDTHxHEIGHT`` or ``(height, width)`` at which the network sees the images, px; ``native`` or None = no
+        resizing; ``model`` = the scale that the model was trained at, as in :func:`segment`.
+    score_size
+        Size at which is scored; ``native`` or None = that of the truth.
+    out
+        ``FILE.csv``; the summary goes into ``FILE.summary.json``. None = write nothing.
+    config
+        Options as in :func:`segment` (threshold, precision, memory).
+    layout
+        Layout of the data set; ``auto`` = look.
+    progress
+        Called with (images done, images in all, name).
+
+    Returns
+    -------
+    Evaluation
+        Scores, and the images that could not be scored.
+
+    Raises
+    ------
+    C6segError
+        Wrong options, nothing to score, an unusable model, or results that cannot be written.
+    """
+    from c6seg.evaluation.evaluate import MODEL_SCALE, choose_items, evaluate_items, write_evaluation
+    from c6seg.inference.segmenter import Segmenter
+    from c6seg.models.bundle import DEFAULT_MODEL
+
+    by_model = input_size == MODEL_SCALE
+    input_hw, score_hw = None if by_model else parse_size(input_size), parse_size(score_size)
+    items, unannotated = choose_items(data, split=split, layout=layout)
+    options = config if isinstance(config, SegmentConfig) else load_config(SegmentConfig, config)
+    evaluation = evaluate_items(
+        items,
+        Segmenter(model if model is not None else DEFAULT_MODEL, options),
+        input_hw=input_hw,
+        score_hw=score_hw,
+        model_scale=by_model,
+        progress=progress,
+    )
+    if out is not None:
+        write_evaluation(Path(out), evaluation, data=str(data), split=split, unannotated=unannotated)
+    return evaluation
 
 
 def list_models() -> list[Bundle]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,8 @@ class Fit:
         (T,) standard deviation of the noise, up to a factor.
     weights
         (T,) 1, and less for outliers.
-    aic, aicc
-        Akaike's criterion, without and with the small-sample correction (infinite where there are too few times).
+    aic
+        Akaike's criterion for independent noise; see :func:`criterion` for the one that laws are chosen by.
     """
 
     parameters: Floats
@@ -50,7 +51,6 @@ class Fit:
     scale: Floats
     weights: Floats
     aic: float
-    aicc: float
 
 
 def law(parameters: Floats, time_h: Floats) -> Floats:
@@ -130,7 +130,7 @@ def fit_law(time_h: Floats, values: Floats, scale: Floats, *, free: int, plateau
         weights = np.minimum(1.0, HUBER * spread / np.maximum(np.abs(best.fun), 1e-300))
     parameters = full(best.x)
     aic = _aic(best.fun * np.sqrt(weights), scale, free)
-    return Fit(parameters, free, law(parameters, time_h), scale, weights, aic, aic + _small_sample(values.size, free))
+    return Fit(parameters, free, law(parameters, time_h), scale, weights, aic)
 
 
 def first_guess(time_h: Floats, values: Floats, scale: Floats, plateau_inverse: float) -> Floats:
@@ -176,13 +176,14 @@ def resample(time_h: Floats, values: Floats, fit: Fit, number: int, rng: np.rand
     numpy.ndarray
         (number, 3) a, r, k.
     """
-    slopes = jacobian(fit.parameters, time_h)[:, : fit.free] / fit.scale[:, None]
-    residuals = (values - fit.fitted) / fit.scale * np.sqrt(fit.weights)
-    chance, squares, roots = _correlation_posterior(time_h, residuals, slopes)
-    picks = rng.choice(chance.size, size=number, p=chance)
+    whitened = _whiten(time_h, values, fit)
+    left = time_h.size - fit.free
+    logs = whitened.log_prior - whitened.log_root - whitened.log_slopes - 0.5 * left * np.log(whitened.square)
+    chance = np.exp(logs - logs.max())
+    picks = rng.choice(chance.size, size=number, p=chance / chance.sum())
     freedom = max(1.0, float(fit.weights.sum()) - fit.free)
-    level = np.sqrt(squares[picks] / rng.chisquare(freedom, size=number))
-    noise = np.einsum("bij,bj->bi", roots[picks], rng.standard_normal((number, time_h.size)))
+    level = np.sqrt(whitened.square[picks] / rng.chisquare(freedom, size=number))
+    noise = np.einsum("bij,bj->bi", whitened.root[picks], rng.standard_normal((number, time_h.size)))
     drawn = fit.fitted + level[:, None] * noise * fit.scale
     return refit(time_h, drawn, np.broadcast_to(1 / fit.scale, drawn.shape), fit)
 
@@ -246,40 +247,56 @@ def refit(
     return current
 
 
-def _correlation_posterior(time_h: Floats, residuals: Floats, slopes: Floats) -> tuple[Floats, Floats, Floats]:
-    """Probability of each correlation, residual square sum under it, and square root of the correlation matrix."""
+def criterion(time_h: Floats, values: Floats, fit: Fit) -> tuple[float, float]:
+    """Akaike's criterion of a fit, without and with the small-sample correction, over all noise correlations.
+
+    With noise that is alike at neighbouring times, the criterion for independent noise finds bends that are none. Here
+    the likelihood is averaged over the correlation.
+
+    Returns
+    -------
+    tuple
+        AIC and AICc; the latter is infinite where there are too few times.
+    """
+    whitened, number, known = _whiten(time_h, values, fit), values.size, fit.free + 1
+    logs = -whitened.log_root - 0.5 * number * np.log(whitened.square / number) + whitened.log_prior
+    likelihood = float(np.logaddexp.reduce(logs)) - float(np.log(fit.scale).sum())
+    aic = -2 * likelihood + 2 * known
+    return aic, aic + (2 * known * (known + 1) / (number - known - 1) if number > known + 1 else math.inf)
+
+
+class _Whitened(NamedTuple):
+    """For each correlation: logarithms of determinants and prior, residual square sum, root of the matrix."""
+
+    log_root: Floats
+    log_slopes: Floats
+    log_prior: Floats
+    square: Floats
+    root: Floats
+
+
+def _whiten(time_h: Floats, values: Floats, fit: Fit) -> _Whitened:
+    slopes = jacobian(fit.parameters, time_h)[:, : fit.free] / fit.scale[:, None]
+    residuals = (values - fit.fitted) / fit.scale * np.sqrt(fit.weights)
     apart = np.abs(time_h[:, None] - time_h[None, :]) / np.median(np.diff(time_h))
-    logs, squares, roots = [], [], []
-    for correlation in CORRELATIONS:
-        matrix = correlation**apart if correlation else np.eye(time_h.size)
-        root = np.linalg.cholesky(matrix + 1e-10 * np.eye(time_h.size))
-        white_slopes, white = np.linalg.solve(root, slopes), np.linalg.solve(root, residuals)
-        q, r = np.linalg.qr(white_slopes)
-        left = white - q @ (q.T @ white)
-        square = max(float(left @ left), 1e-300)
-        logs.append(
-            -np.log(np.diag(root)).sum()
-            - np.log(np.maximum(np.abs(np.diag(r)), 1e-300)).sum()
-            - 0.5 * (time_h.size - slopes.shape[1]) * math.log(square)
-            + _log_prior(float(correlation))
-        )
-        squares.append(square)
-        roots.append(root)
-    chance = np.exp(np.array(logs) - max(logs))
-    return chance / chance.sum(), np.array(squares), np.stack(roots)
-
-
-def _log_prior(correlation: float) -> float:
-    """Neighbouring errors are more often nearly independent than nearly equal."""
-    return math.log(1.0 - correlation)
+    matrices = np.where(apart == 0, 1.0 + 1e-10, CORRELATIONS[:, None, None] ** apart)
+    root = np.linalg.cholesky(matrices)
+    white_slopes = np.linalg.solve(root, np.broadcast_to(slopes, (len(root), *slopes.shape)))
+    white = np.linalg.solve(root, np.broadcast_to(residuals[:, None], (len(root), residuals.size, 1)))
+    q, r = np.linalg.qr(white_slopes)
+    left = (white - q @ (q.swapaxes(1, 2) @ white))[..., 0]
+    # neighbouring errors are more often nearly independent than nearly equal
+    prior = (1.0 - CORRELATIONS) / (1.0 - CORRELATIONS).sum()
+    return _Whitened(
+        np.log(np.einsum("cii->ci", root)).sum(axis=1),
+        np.log(np.maximum(np.abs(np.einsum("cii->ci", r)), 1e-300)).sum(axis=1),
+        np.log(prior),
+        np.maximum((left**2).sum(axis=1), 1e-30),
+        root,
+    )
 
 
 def _aic(residuals: Floats, scale: Floats, free: int) -> float:
     square = max(float(residuals @ residuals), 1e-30)
     number = residuals.size
     return number * math.log(square / number) + 2 * float(np.log(scale).sum()) + 2 * (free + 1)
-
-
-def _small_sample(number: int, free: int) -> float:
-    known = free + 1  # the noise level is a parameter too
-    return 2 * known * (known + 1) / (number - known - 1) if number > known + 1 else math.inf

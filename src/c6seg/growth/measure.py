@@ -35,6 +35,8 @@ class Measurement:
         Covered area in um2; None where the scale is unknown.
     flags
         Words about the quality of the frame.
+    path
+        File with the folders that tell it from the other images, where known; they may name well and time.
     """
 
     image: str
@@ -44,6 +46,7 @@ class Measurement:
     well: str | None = None
     cell_area_um2: float | None = None
     flags: tuple[str, ...] = ()
+    path: str | None = None
 
 
 def confluence(mask: NDArray[np.bool_], *, analysed: NDArray[np.bool_] | None = None) -> float:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.growth.fitting import Fit, Floats, fit_law, jacobian, law, noise_scale, refit, resample
+from c6seg.growth.fitting import Fit, Floats, criterion, fit_law, jacobian, law, noise_scale, refit, resample
 
 Bools = NDArray[np.bool_]
 # Fields of a well count as differing in rate where chance would do it less often than this.
 DIFFERENT = 0.1
+# A plateau that is assumed, not seen, costs a law as much as a parameter in AIC.
+ASSUMED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidat
     scale = noise_scale(hours, values, free=3 if values.size >= 6 else 2)
     first = hours[early], values[early], scale[early]
     exponential = fit_law(*first, free=2)
-    found = [Candidate("exponential", exponential, early, exponential.aic, exponential.aicc, None)]
+    found = [Candidate("exponential", exponential, early, *criterion(*first[:2], exponential), None)]
     bent = [fit_law(hours, values, scale, free=2, plateau_inverse=1.0)]
     if values.size > 4:
         bent.append(fit_law(hours, values, scale, free=3))
@@ -64,8 +66,10 @@ def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidat
         inverse = float(fit.parameters[2])
         # where later times show the plateau, the laws are compared on the times before it
         same = fit if early.all() else fit_law(*first, free=2, plateau_inverse=inverse)
+        aic, aicc = criterion(*first[:2], same)
+        cost = ASSUMED if fit.free == 2 else 0.0
         plateau = 1 / inverse if fit.free == 3 else None
-        found.append(Candidate("logistic", fit, np.ones_like(early), same.aic, same.aicc, plateau))
+        found.append(Candidate("logistic", fit, np.ones_like(early), aic + cost, aicc + cost, plateau))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from c6seg.data.images import natural_key
 from c6seg.errors import DataError, UsageError
 from c6seg.growth.measure import Measurement
 from c6seg.growth.names import NameParts, parse_name
@@ -112,19 +112,12 @@ def group_series(
     return result
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts ``B2`` before ``B10``."""
-    return tuple(
-        (0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text) if part
-    )
-
-
 def _samples(measurements: Iterable[Measurement]) -> tuple[list[_Sample], list[tuple[str, str]]]:
     rows = list(measurements)
     long = {row.image for row in rows if row.frame > 0}
     samples, dropped = [], []
     for row in rows:
-        parts = parse_name(row.image)
+        parts = parse_name(row.path or row.image)
         if row.well is not None:
             parts = replace(parts, well=parse_name(row.well).well or row.well)
         unit = row.image if row.image in long else "|".join([parts.stem, parts.field or "", parts.crop or ""])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import c6seg
-from c6seg.interfaces import cli_models
+from c6seg.interfaces import cli_data, cli_models
 from c6seg.interfaces.cli_base import (
     HELP_NAMES,
     SOME_FAILED,
@@ -32,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP_NAMES,
 )
+app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_models.app, name="models")
 
 
@@ -128,6 +129,100 @@ def _summary(result: Any) -> None:
         if not quiet():
             warn(f"c6seg: {many}; see '{result.out / 'failures.csv'}'")
         raise typer.Exit(SOME_FAILED if done else WRONG_USE)
+
+
+@app.command("evaluate", epilog="Example:  c6seg evaluate --data my-data --split splits.json:split00 --out scores.csv")
+def evaluate(
+    data: Annotated[str, typer.Option(metavar="PATH", help="Annotated data set: folder or export file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.csv", help="Table; FILE.summary.json beside it.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_DIR", help="Model; the one that comes with c6seg if left out.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="FILE:NAME", help="Score a division's test images; FILE:NAME/val for others.")
+    ] = None,
+    input_size: Annotated[
+        str, typer.Option(metavar="WxH", help="Size at which the network sees images; native; model = its own scale.")
+    ] = "native",
+    score_size: Annotated[str, typer.Option(metavar="WxH", help="Size at which is scored, or native.")] = "native",
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Edge of a pixel in um, for --input-size model.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
+    layout: Annotated[str, typer.Option(help="Layout of the data set; auto = look.")] = "auto",
+) -> None:
+    """Score a model against annotated images: Dice by the paper's equation (2), and more, one row per image.
+
+    Writes FILE.csv and FILE.summary.json with means, standard deviations and 95 % bootstrap intervals. Images that
+    could not be scored are listed there and counted; then the exit code is 1.
+    """
+    from c6seg import api
+
+    options = {"pixel_size_um": pixel_size, "threshold": threshold, "precision": precision}
+    with progress_bar("Scoring") as progress:
+        evaluation = api.evaluate(
+            data,
+            model=model,
+            split=split,
+            input_size=input_size,
+            score_size=score_size,
+            out=out,
+            config={key: value for key, value in options.items() if value is not None},
+            layout=layout,
+            progress=progress,
+        )
+    cli_data.show_evaluation(evaluation, out)
+
+
+@app.command("growth", epilog="Example:  c6seg growth results --out growth")
+def growth(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="DIR_OR_IMAGES", help="Folders made by `c6seg segment`, or raw images.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")],
+    interval: Annotated[
+        float | None, typer.Option(metavar="HOURS", help="Time between frames, where names and files carry no time.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_DIR", help="For raw images: the model, as in `segment`.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="For raw images: edge of a pixel in um, as in `segment`.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders of folders.")] = False,
+) -> None:
+    """Turn masks over time into growth curves and doubling times, or say why there are none.
+
+    Writes growth.csv, fits.csv, figures/ and report.html. Times come from the file names, else from the tags of the
+    files, else from --interval. Raw images are segmented into DIR/segmentation first.
+    """
+    from c6seg import api
+
+    with progress_bar("Segmenting") as progress:
+        result = api.grow(
+            inputs,
+            out,
+            config={} if interval is None else {"interval_h": interval},
+            model=model,
+            segment_config={} if pixel_size is None else {"pixel_size_um": pixel_size},
+            recursive=recursive,
+            title=title,
+            progress=progress,
+        )
+    width = max(len(series.name) for series in result.series)
+    for series, fit in zip(result.series, result.fits, strict=True):
+        say(f"{series.name:<{width}}  {fit.verdict}")
+        for note in series.notes:
+            warn(f"{series.name}: {note}")
+    say(f"Report: {result.report}")
+    for _, reason in result.failures:
+        warn(f"failed: {reason}")
+    if result.failures:
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command("doctor", epilog="Example:  c6seg doctor")
