@@ -18,7 +18,8 @@ from c6seg.data.images import MAX_PIXELS
 # What the authors of known data sets say of them; other layouts do not tell.
 MODALITIES = {
     "livecell": "phase contrast, live cells",
-    "glioma_c6": "phase contrast, live cells",
+    "glioma-c6": "phase contrast, live cells",
+    "evican": "phase contrast and bright field, live and fixed cells",
     "cellpose": "fluorescence and phase contrast, live and stained",
     "omnipose": "fluorescence and phase contrast, live and stained",
     "dsb2018": "fluorescence, stained nuclei",

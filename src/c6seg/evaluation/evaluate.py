@@ -11,10 +11,12 @@ import numpy as np
 
 from c6seg import runtime
 from c6seg.config import format_size
+from c6seg.data.datasets import open_dataset
 from c6seg.data.facts import Progress
 from c6seg.data.images import Frame, read_image
 from c6seg.data.items import Item
-from c6seg.errors import AnnotationError, DataError
+from c6seg.data.splits import select_text
+from c6seg.errors import AnnotationError, DataError, UsageError
 from c6seg.evaluation.protocol import (
     COLUMNS,
     TOLERANCE_PX,
@@ -31,6 +33,43 @@ from c6seg.transforms.preprocess import Preprocess
 
 MODEL_SCALE = "model"
 """Input size that stands for the scale that the model was trained at, as ``c6seg segment`` resamples images."""
+
+
+def choose_items(
+    data: str | Path, *, split: str | None = None, layout: str = "auto"
+) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Choose the images that are to be scored.
+
+    Parameters
+    ----------
+    data
+        Folder or export file of the data set.
+    split
+        As in :func:`c6seg.data.splits.select_text`; None = all annotated images.
+    layout
+        Layout of the data set.
+
+    Returns
+    -------
+    tuple[tuple[Item, ...], tuple[str, ...]]
+        The images, and the names of those that are left out because they are not annotated. A division is never
+        thinned out: an image of it without annotation is scored as a failure.
+
+    Raises
+    ------
+    UsageError
+        Nothing is left to score, or there is no such division.
+    """
+    dataset = open_dataset(data, layout=layout)
+    if split is not None:
+        chosen, left_out = select_text(dataset, split), []
+    else:
+        chosen = tuple(item for item in dataset.items if item.annotation is not None)
+        left_out = [item.name for item in dataset.items if item.annotation is None]
+    if not chosen:
+        where = f"'{split}' of '{data}'" if split is not None else f"'{data}'"
+        raise UsageError(f"There is no annotated image in {where}, so nothing can be scored.")
+    return chosen, tuple(left_out)
 
 
 def evaluate_items(

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 
 from c6seg.errors import UsageError
+from c6seg.interfaces.cli_base import HELP_NAMES, SOME_FAILED, progress_bar, quiet, say, warn
 
-app = typer.Typer(no_args_is_help=True, help="Look at, check, convert and divide annotated data sets.")
+app = typer.Typer(
+    help="Look at, check, convert and divide annotated data sets.", no_args_is_help=True, context_settings=HELP_NAMES
+)
 
 Data = Annotated[Path, typer.Argument(metavar="PATH", help="Folder (or export file) of the data set.")]
 Layout = Annotated[str, typer.Option(help="Layout of the data set; auto = look.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-
-
-class Finding(Protocol):
-    """What the doctor tells of one problem."""
-
-    severity: str
-    file: Path
-    problem: str
-    advice: str
-    rule: str
 
 
 FOLD = 10
@@ -49,14 +41,14 @@ def check(
     """Run the data doctor."""
     from c6seg import api
 
-    with _progress("checking") as progress:
+    with progress_bar("Checking") as progress:
         findings = api.check_data(path, layout=layout, progress=progress)
     if as_json:
         _write_json([{**_fields(finding), "file": str(finding.file)} for finding in findings])
     else:
         _show_findings(findings, path, everything=everything)
     if any(finding.severity == "error" for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command(
@@ -67,14 +59,14 @@ def describe(path: Data, layout: Layout = "auto", as_json: AsJson = False) -> No
     """Write the data sheet."""
     from c6seg import api
 
-    with _progress("measuring") as progress:
+    with progress_bar("Measuring") as progress:
         sheet = api.describe_data(path, layout=layout, progress=progress)
     if as_json:
         _write_json(sheet.as_dict())
     else:
         _write_table(sheet.rows(), None)
     if sheet.unreadable:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command(
@@ -90,15 +82,15 @@ def convert(
     """Convert a data set."""
     from c6seg import api
 
-    with _progress("converting") as progress:
+    with progress_bar("Converting") as progress:
         result = api.convert_data(source, destination, layout=layout, force=force, progress=progress)
-    _write(f"{len(result.written)} images with masks written to {result.folder}")
+    say(f"{len(result.written)} images with masks written to {result.folder}")
     if result.unannotated:
-        _write(f"{len(result.unannotated)} images without annotation left out")
+        say(f"{len(result.unannotated)} images without annotation left out")
     for name, reason in result.failures:
-        _write(f"FAILED  {name}: {reason}")
+        warn(f"failed: {name}: {reason}")
     if result.failures:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command(
@@ -123,7 +115,7 @@ def split(
     """Draw divisions."""
     from c6seg import api
 
-    with _progress("comparing") as progress:
+    with progress_bar("Comparing") as progress:
         file, splits = api.split_data(
             path,
             out=out,
@@ -137,7 +129,7 @@ def split(
             progress=progress,
         )
     first = splits[0]
-    _write(
+    say(
         f"{len(splits)} divisions ({splits[0].name} to {splits[-1].name}) of {len(first.train)} training, "
         f"{len(first.val)} validation and {len(first.test)} test images written to {file}"
     )
@@ -152,7 +144,27 @@ def parse_counts(text: str) -> tuple[int, int, int]:
     return train, val, test
 
 
-def _show_findings(findings: Sequence[Finding], root: Path, *, everything: bool) -> None:
+def show_evaluation(evaluation: Any, out: Path) -> None:
+    """Say how good a model is, and end with the exit code that the failures deserve."""
+    for name, reason in evaluation.failures:
+        warn(f"failed: {name}: {reason}")
+    summary = evaluation.summary()
+    if evaluation.scores:
+        rows = []
+        for key, values in summary["scores"].items():
+            if values["mean"] is not None:
+                spread = "" if values["std"] is None else f"sd {values['std']:.4f}"
+                interval = "" if values["low"] is None else f"95 % {values['low']:.4f} to {values['high']:.4f}"
+                rows.append((key, f"{values['mean']:.4f}", spread, interval))
+        if not quiet():
+            _write_table(rows, (f"mean of {summary['scored']} images", "", "", ""))
+        say(f"Results: {out}")
+    if evaluation.failures:
+        warn(f"c6seg: {summary['failed']} of {summary['images']} images could not be scored")
+        raise typer.Exit(SOME_FAILED)
+
+
+def _show_findings(findings: Sequence[Any], root: Path, *, everything: bool) -> None:
     counts = Counter((finding.severity, finding.rule) for finding in findings)
     seen: Counter[tuple[str, str]] = Counter()
     rows: list[tuple[str, ...]] = []
@@ -168,26 +180,22 @@ def _show_findings(findings: Sequence[Finding], root: Path, *, everything: bool)
         _write_table(rows, ("", "file", "what is wrong", "what to do"))
     totals = Counter(finding.severity for finding in findings)
     words = [f"{totals[kind]} {kind}{'s' if totals[kind] != 1 else ''}" for kind in ("error", "warning", "note")]
-    _write(", ".join(words) if findings else f"Nothing is wrong with {root}")
+    say(", ".join(words) if findings else f"Nothing is wrong with {root}")
 
 
 def _short(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file != root and file.is_relative_to(root) else str(file)
 
 
-def _fields(finding: Finding) -> dict[str, Any]:
+def _fields(finding: Any) -> dict[str, Any]:
     return {key: getattr(finding, key) for key in ("severity", "file", "rule", "problem", "advice")}
-
-
-def _write(text: str) -> None:
-    typer.echo(text)
 
 
 def _write_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _write_table(rows: list[tuple[str, ...]] | list[tuple[str, str]], titles: tuple[str, ...] | None) -> None:
+def _write_table(rows: Sequence[tuple[str, ...]], titles: tuple[str, ...] | None) -> None:
     """Write a table for people at a terminal, and one line per row otherwise, for grep."""
     if not sys.stdout.isatty():
         for row in rows:
@@ -203,17 +211,3 @@ def _write_table(rows: list[tuple[str, ...]] | list[tuple[str, str]], titles: tu
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
