@@ -18,14 +18,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from c6seg.errors import ImageNotFoundError, ImageReadError, ImageTooLargeError
 
-__all__ = ["Source", "encode", "open_source"]
+__all__ = ["Source", "broken", "check_messages", "encode", "open_source", "tifffile_messages"]
 
 Pixels = NDArray[np.generic]
 
 # What tifffile, imagecodecs (RuntimeError) and Pillow raise on broken files; none of them has one root of its own.
 _BROKEN = (
     OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError, EOFError,
-    SyntaxError, NotImplementedError, MemoryError, struct.error, zlib.error,
+    SyntaxError, NotImplementedError, MemoryError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ADVICE = "Save or copy it again from the microscope or ImageJ."
@@ -59,10 +59,10 @@ def open_source(path: Path, *, max_pixels: int) -> Iterator[Source]:
             if start.startswith(_TIFF_MAGIC):
                 import tifffile
 
-                with _tifffile_messages() as messages:
+                with tifffile_messages() as messages:
                     tif = stack.enter_context(tifffile.TiffFile(path))
                     source: Source = TiffSource(tif, path, max_pixels=max_pixels)
-                _check_messages(path, messages)
+                check_messages(path, messages)
             else:
                 source = PillowSource(stack.enter_context(_open_pillow(path, start)), path, max_pixels=max_pixels)
             yield source
@@ -74,7 +74,7 @@ def open_source(path: Path, *, max_pixels: int) -> Iterator[Source]:
 
 def broken(path: Path, error: BaseException | str) -> ImageReadError:
     """Say in one line that a file is broken."""
-    why = " ".join(str(error).split()) or type(error).__name__
+    why = " ".join(str(error).split()) or "its structure is damaged"
     return ImageReadError(f"'{path}' cannot be read as an image: {why[:200].rstrip('. ')}. {_ADVICE}")
 
 
@@ -219,7 +219,7 @@ def _is_deep_png(image: Image.Image) -> bool:
 
 
 @contextlib.contextmanager
-def _tifffile_messages() -> Iterator[list[str]]:
+def tifffile_messages() -> Iterator[list[str]]:
     """Collect what tifffile logs in this thread instead of letting it reach the terminal."""
     messages: list[str] = []
     thread = threading.get_ident()
@@ -238,8 +238,10 @@ def _tifffile_messages() -> Iterator[list[str]]:
         log.removeFilter(keep)
 
 
-def _check_messages(path: Path, messages: list[str]) -> None:
-    """Refuse files whose list of pages ends in nothing: frames would be missing without a word."""
+def check_messages(path: Path, messages: list[str]) -> None:
+    """Refuse files of which tifffile says that parts are missing: it goes on with fewer pages, or with black."""
     for message in messages:
         if "invalid" in message and ("page offset" in message or "offset to first page" in message):
             raise broken(path, "it is cut short (the list of its pages points behind the end of the file)")
+        if "segments, got" in message:
+            raise broken(path, "parts of a page are missing")

@@ -44,7 +44,9 @@ def read_labels(path: str | Path, *, frame: int = 0) -> NDArray[np.int32]:
     except ImageReadError as error:
         raise AnnotationError(f"Mask {error}") from error
     try:
-        return labels_from_values(values, lossy=path.suffix.lower() in {".jpg", ".jpeg"})
+        with path.open("rb") as file:
+            lossy = file.read(3) == b"\xff\xd8\xff"  # JPEG, whatever its name
+        return labels_from_values(values, lossy=lossy)
     except AnnotationError as error:
         raise AnnotationError(f"Mask '{path}' {error} {_ADVICE}") from error
 
@@ -72,7 +74,7 @@ def labels_from_values(given: NDArray[np.generic], *, lossy: bool = False) -> ND
         if present.size == 2 and present[0] != 0:
             raise AnnotationError(f"has the two values {present[0]} and {present[1]}, neither of them 0.")
         return _parts(np.asarray(values > 0))
-    if values.dtype == np.uint8 and _is_bimodal(np.asarray(values, dtype=np.uint8)):
+    if values.dtype == np.uint8 and _is_bimodal(np.asarray(values, dtype=np.uint8), lossy=lossy):
         return _parts(np.asarray(values, dtype=np.uint8) >= 128)
     if lossy:
         raise AnnotationError(f"is a JPEG with {present.size} grey values that are not near 0 and 255.")
@@ -111,7 +113,7 @@ def _one_channel(values: NDArray[np.generic], *, lossy: bool) -> NDArray[np.gene
         raise AnnotationError(f"has {channels} channels of type {values.dtype}.")
     if lossy:
         spread = colours.max(axis=2)
-        if _is_bimodal(spread):
+        if _is_bimodal(spread, lossy=True):
             return np.asarray(spread)
         raise AnnotationError("is a JPEG in colours, which JPEG does not keep apart.")
     codes = np.asarray(colours, dtype=np.int64) @ np.array([65536, 256, 1])
@@ -120,11 +122,13 @@ def _one_channel(values: NDArray[np.generic], *, lossy: bool) -> NDArray[np.gene
     return np.asarray(codes)
 
 
-def _is_bimodal(values: NDArray[np.uint8]) -> bool:
+def _is_bimodal(values: NDArray[np.uint8], *, lossy: bool) -> bool:
     """Whether grey values lie near 0 and 255, as in a mask that went through JPEG or was smoothed at its edges."""
     counts = np.bincount(values.reshape(-1), minlength=256)
     dark, light = counts[:_NEAR].sum(), counts[256 - _NEAR :].sum()
     between = values.size - dark - light
+    if lossy:  # no label map can be in there
+        return bool(light > 0 and between <= 0.1 * values.size and light >= 0.8 * (light + between))
     # a label map with few objects lies near 0 only; one with many spreads evenly
     whitest = counts[240:].sum()
     return bool(whitest > 0 and between <= 0.05 * values.size and whitest >= 0.8 * counts[16:].sum())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from c6seg.data.decode import Pixels, broken, check_size, grey_if_equal, to_picture
+from c6seg.data.decode import Pixels, broken, check_messages, check_size, grey_if_equal, tifffile_messages, to_picture
 from c6seg.data.tags import tiff_pixel_size_um, tiff_times_h
 from c6seg.errors import ImageReadError
 
@@ -64,7 +64,9 @@ class TiffSource:
             stack: Any = np.memmap(self._path, order, "r", offset, self._series.shape)
         else:
             self._check_whole(keyframe)
-            stack = self._series.asarray()
+            with tifffile_messages() as messages:
+                stack = self._series.asarray()
+            check_messages(self._path, messages)
         keep = [axis for axis in self._series.axes if axis in {"Y", "X", self._colours}]
         shape = [size for axis, size in zip(self._series.axes, self._series.shape, strict=True) if axis in keep]
         values = np.array(stack.reshape(self.frames, *shape)[index])
@@ -86,7 +88,9 @@ class TiffSource:
         if page is None:
             raise broken(self._path, "a page of the series is missing")
         self._check_whole(page)
-        values = page.asarray()
+        with tifffile_messages() as messages:
+            values = page.asarray()
+        check_messages(self._path, messages)
         if values is None or values.size != math.prod(page.shape):
             raise broken(self._path, "a page is incomplete")
         return np.asarray(values).reshape(page.shape)
