@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from c6seg.errors import UsageError
-from c6seg.interfaces.cli_base import HELP_NAMES, SOME_FAILED, progress_bar, quiet, say, warn
+from c6seg.interfaces.cli_base import HELP_NAMES, SOME_FAILED, WRONG_USE, progress_bar, quiet, say, warn
 
 app = typer.Typer(
     help="Look at, check, convert and divide annotated data sets.", no_args_is_help=True, context_settings=HELP_NAMES
@@ -90,7 +90,7 @@ def convert(
     for name, reason in result.failures:
         warn(f"failed: {name}: {reason}")
     if result.failures:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(SOME_FAILED if result.written else WRONG_USE)
 
 
 @app.command(
@@ -161,7 +161,7 @@ def show_evaluation(evaluation: Any, out: Path) -> None:
         say(f"Results: {out}")
     if evaluation.failures:
         warn(f"c6seg: {summary['failed']} of {summary['images']} images could not be scored")
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(SOME_FAILED if evaluation.scores else WRONG_USE)
 
 
 def _show_findings(findings: Sequence[Any], root: Path, *, everything: bool) -> None:
