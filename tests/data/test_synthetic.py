@@ -166,6 +166,17 @@ class TestSimulateImage:
         assert covered("islands", region_fraction=1.0, packing=1.6) > 0.93
         assert 0.02 < covered("spread", region_fraction=0.2, diameter_px=30.0) < 0.4
 
+    def test_crowded_cells_close_the_gaps_between_them(self) -> None:
+        style = SceneStyle(diameter_px=24.0, region_fraction=1.0, corners=0.0, processes=0.0)
+
+        def gaps(packing: float) -> list[int]:
+            parts, _ = ndimage.label(
+                simulate_image(size_hw=SIZE, seed=5, style=style.with_(packing=packing)).labels == 0
+            )
+            return [int(area) for area in np.bincount(parts.ravel())[1:] if 8 < area < 200]
+
+        assert len(gaps(0.99)) > 3 * len(gaps(1.0))
+
     def test_cell_size_is_the_stated_one(self) -> None:
         style = SceneStyle(diameter_px=24.0, region_fraction=0.0, scatter=0.25, processes=0.0, rounded=0.0)
         labels = simulate_image(size_hw=(400, 400), seed=0, style=style).labels

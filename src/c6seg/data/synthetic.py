@@ -87,7 +87,9 @@ def simulate_image(*, size_hw: tuple[int, int], seed: int, style: SceneStyle | N
     rng = np.random.default_rng(seed_for(seed, "synthetic image"))
     style = style or SceneStyle.random(rng)
     cells = place_cells(size_hw, style, rng)
-    layer = rasterise(cells, size_hw, warp=border_warp(size_hw, style, rng))
+    # where cells touch all round, they leave no gaps smaller than themselves
+    fill_px = 0.6 * math.pi / 4 * style.diameter_px**2 if style.packing >= 1 else 0.0
+    layer = rasterise(cells, size_hw, warp=border_warp(size_hw, style, rng), fill_px=fill_px)
     matter = thickness(layer, cells, style, rng)
     pixels = photograph(matter, layer.labels > 0, style, rng)
     return SyntheticImage(pixels, compact_labels(layer.labels), style.pixel_size_um, style)

@@ -15,6 +15,7 @@ from c6seg.data.synthetic_style import SceneStyle
 __all__ = ["Layer", "border_warp", "compact_labels", "rasterise", "thickness", "with_every_cell"]
 
 Image = NDArray[np.float32]
+_MOST_SWELLING = 1.35
 
 
 class Layer(NamedTuple):
@@ -37,6 +38,7 @@ def rasterise(
     *,
     warp: tuple[Image, Image] | None = None,
     area_px: float | None = None,
+    fill_px: float = 0.0,
 ) -> Layer:
     """Draw cells without overlap: where two meet, the nearer one (in units of its own radius) has the pixel.
 
@@ -51,8 +53,10 @@ def rasterise(
     area_px
         Total area that the cells shall cover; outlines swell or shrink together (by at most 35 % of the radius) until
         they do. None keeps the drawn outlines.
+    fill_px
+        Gaps between cells of less than this area are closed by the cells around them, as in a confluent layer.
     """
-    limit = 1.35 if area_px is not None else 1.0
+    limit = _MOST_SWELLING if area_px is not None or fill_px > 0 else 1.0
     level = np.full(size_hw, np.inf, np.float32)
     labels = np.zeros(size_hw, np.int32)
     nucleus, arm = np.zeros(size_hw, np.float32), np.zeros(size_hw, np.float32)
@@ -74,7 +78,11 @@ def rasterise(
     if area_px is not None:
         share = min(area_px / level.size, 1.0)
         threshold = float(np.clip(np.quantile(level, share, method="lower"), 0.65, limit))
-    outside = ~(level <= threshold)
+    outside = level > threshold
+    if fill_px > 0:
+        gaps, count = ndimage.label(outside)
+        narrow = np.bincount(gaps.ravel(), minlength=count + 1) < fill_px
+        outside &= ~(narrow[gaps] & (level <= limit))
     labels[outside] = 0
     nucleus[outside] = 0
     arm[outside] = 0

@@ -157,7 +157,7 @@ _COMMON: Ranges = {
     "rounded": (0, 0.06),
     "process_width_px": (1.0, 2.6),
     "debris": (20, 500),
-    "floaters": (5, 80),
+    "floaters": (3, 40),
     "dust_rings": (0, 8),
     "scratches": (1, 3),
     "wall": (0.4, 1.0),
