@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-def write_tiny_network(folder: Path, *, half: bool = False) -> None:
+def _write_tiny_network(folder: Path, *, half: bool = False) -> None:
     """Write model.onnx + weights.safetensors of a tiny network with a fine and a coarse path (stride 4).
 
     Input in 0..1; the probability is high where the surroundings are bright. With ``half`` the weights are stored as
@@ -75,6 +76,12 @@ def write_tiny_network(folder: Path, *, half: bool = False) -> None:
 
 
 @pytest.fixture(scope="session")
+def write_tiny_network() -> Callable[..., None]:
+    """Write model.onnx and weights.safetensors of the tiny network into a folder; ``half=True`` for float16."""
+    return _write_tiny_network
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a real bundle around a tiny network that marks bright places. Do not write into it: copy it."""
     import numpy as np
@@ -84,7 +91,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from c6seg.models.bundle import BundleSpec, ScaleSpec, TrainingData, write_bundle
 
     source = tmp_path_factory.mktemp("tiny-source")
-    write_tiny_network(source)
+    _write_tiny_network(source)
     rows, columns = np.mgrid[0:70, 0:90]
     example = (((rows - 35) ** 2 + (columns - 40) ** 2 < 400) * 120 + rows + 20).astype(np.uint8)
     spec = BundleSpec(

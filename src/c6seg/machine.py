@@ -77,9 +77,7 @@ def _memory() -> Fact:
 
 
 def _devices() -> list[Fact]:
-    import openvino
-
-    core = openvino.Core()
+    core = runtime.import_openvino().Core()
     names = [f"{device} ({core.get_property(device, 'FULL_DEVICE_NAME').strip()})" for device in core.available_devices]
     lines = [Fact("OpenVINO devices", ", ".join(names) or "none", "" if names else "Install openvino again.")]
     if importlib.util.find_spec("torch") is not None:

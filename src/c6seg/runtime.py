@@ -6,11 +6,13 @@ import contextlib
 import csv
 import errno
 import hashlib
+import importlib
 import json
 import logging
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -170,6 +172,19 @@ def cpu_flags() -> frozenset[str]:
 def cpu_has_bf16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware (AMX or AVX-512 BF16); without it bf16 is slow."""
     return bool(cpu_flags() & {"amx_bf16", "avx512_bf16"})
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without the reporter of usage that its conversion tools load; they have a stub for that."""
+    unwanted = "openvino_telemetry"
+    hide = unwanted not in sys.modules
+    if hide:
+        sys.modules[unwanted] = None  # type: ignore[assignment]  # makes the import of this name fail
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hide:
+            del sys.modules[unwanted]
 
 
 def setup_logging(verbosity: int = 0) -> None:

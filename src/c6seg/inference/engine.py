@@ -2,7 +2,7 @@
 
 The default is OpenVINO's runtime: it needs no torch, runs the ONNX file as it lies in the bundle (its weights are
 external data inside ``weights.safetensors``), and multiplies in bfloat16 where the processor can. Its conversion
-tools, which could report usage, are never imported.
+tools never get to load their reporter of usage.
 """
 
 from __future__ import annotations
@@ -93,8 +93,7 @@ def _compile(path: Path, options: dict[str, Any]) -> Any:
     """Read and compile; whatever OpenVINO raises becomes one line that names the file."""
     if not path.is_file():
         raise BundleError(f"The network '{path}' is missing. Install the bundle again.")
-    import openvino
-
+    openvino = runtime.import_openvino()
     try:
         core = openvino.Core()
         model = core.read_model(path)
