@@ -143,6 +143,14 @@ def test_images_without_annotation_are_kept(tmp_path: Path, examples: ModuleType
     assert [item.name for item in alone] == ["0114"]
 
 
+def test_masks_beside_a_coco_file_are_no_images(tmp_path: Path, examples: ModuleType) -> None:
+    examples.coco_folder(tmp_path)
+    examples.save(tmp_path / "masks" / "one.png", examples.labels())
+    examples.save(tmp_path / "images" / "three.png", examples.photograph())
+    found = {item.name: item.annotation is not None for item in open_dataset(tmp_path).items}
+    assert found == {"one": True, "two": True, "three": False}
+
+
 def test_pairs_name_missing_and_stray_masks(tmp_path: Path, examples: ModuleType) -> None:
     examples.folders(tmp_path)
     (tmp_path / "masks" / "a2.png").rename(tmp_path / "masks" / "b.png")

@@ -193,6 +193,13 @@ def test_several_channels_are_refused_with_words(tmp_path: Path) -> None:
         probe(path)
 
 
+def test_many_samples_are_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiff(tmp_path / "a.tif", np.zeros((4, 4, 9), np.uint8), planarconfig="contig", metadata=None)
+    monkeypatch.delattr(tifffile.TiffPage, "asarray")
+    with pytest.raises(ImageReadError, match="9 channels"):
+        read_image(path)
+
+
 def test_frame_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match="has 4 frame"):
         read_image(tiff(tmp_path / "a.tif", SERIES), frame=4)
@@ -233,6 +240,30 @@ def test_ome(tmp_path: Path) -> None:
     metadata = {"axes": "TYX", "TimeIncrement": 0.5, "TimeIncrementUnit": "h"}
     info = probe(tiff(tmp_path / "b.ome.tif", SERIES, metadata=metadata, ome=True))
     assert (info.pixel_size_um, info.times_h) == (None, (0, 0.5, 1.0, 1.5))
+
+
+def ome_part(folder: Path, index: int) -> Path:
+    """One file of an OME series over two files, each of which describes both."""
+    names = ["urn:uuid:00000000-0000-4000-8000-00000000000" + str(step) for step in range(2)]
+    data = "".join(
+        f'<TiffData FirstT="{step}" IFD="0" PlaneCount="1"><UUID FileName="t{step}.ome.tif">{name}</UUID></TiffData>'
+        f'<Plane TheT="{step}" TheC="0" TheZ="0" DeltaT="{step * 1800}"/>'
+        for step, name in enumerate(names)
+    )
+    text = (
+        f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{names[index]}">'
+        '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="30" SizeY="20" '
+        f'SizeC="1" SizeZ="1" SizeT="2" PhysicalSizeX="0.5"><Channel ID="Channel:0:0"/>{data}</Pixels></Image></OME>'
+    )
+    return tiff(folder / f"t{index}.ome.tif", SERIES[index], description=text, metadata=None)
+
+
+def test_ome_series_over_files_gives_each_frame_once(tmp_path: Path) -> None:
+    paths = [ome_part(tmp_path, index) for index in range(2)]
+    for index, path in enumerate(paths):
+        (frame,) = read_frames(path)
+        assert np.array_equal(frame.pixels, SERIES[index])
+        assert (frame.pixel_size_um, frame.time_h) == (0.5, index * 0.5)
 
 
 @pytest.mark.parametrize(("unit", "per_pixel"), [("um", 0.65), ("\\u00B5m", 0.65), ("micron", 0.65), ("mm", 0.00065)])

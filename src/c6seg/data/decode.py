@@ -60,7 +60,8 @@ def open_source(path: Path, *, max_pixels: int) -> Iterator[Source]:
                 import tifffile
 
                 with tifffile_messages() as messages:
-                    tif = stack.enter_context(tifffile.TiffFile(path))
+                    # of an OME series over several files, each file gives its own frames
+                    tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
                     source: Source = TiffSource(tif, path, max_pixels=max_pixels)
                 check_messages(path, messages)
             else:

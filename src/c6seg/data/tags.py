@@ -192,6 +192,16 @@ def _ome_um(tif: tifffile.TiffFile) -> float | None:
     return _edge(*edges)
 
 
+def _ome_own_time(tif: tifffile.TiffFile, pixels: ElementTree.Element) -> int | None:
+    """Which time of a series over several files lies in this one: that whose UUID is the one of this file."""
+    match = re.search(r"<OME\b[^>]*\bUUID=[\"']([^\"']+)", tif.ome_metadata or "")
+    if match is None:
+        return None
+    own = [node for node in pixels if _local(node) == "TiffData" and match[1] in {(child.text or "") for child in node}]
+    first = own[0].get("FirstT", "0") if len(own) == 1 else ""
+    return int(first) if first.isdigit() else None
+
+
 def _ome_times(tif: tifffile.TiffFile, frames: int) -> tuple[float, ...] | None:
     pixels = _ome_pixels(tif)
     if pixels is None:
@@ -201,6 +211,9 @@ def _ome_times(tif: tifffile.TiffFile, frames: int) -> tuple[float, ...] | None:
         value, factor = _number(plane.get("DeltaT")), _HOURS.get(plane.get("DeltaTUnit", "s").strip().lower())
         if value is not None and factor is not None and (plane.get("TheT") or "").isdigit():
             found.setdefault(int(plane.get("TheT") or 0), value * factor)
+    own = _ome_own_time(tif, pixels)
+    if frames == 1 and own in found:
+        return (found[own],)
     if set(found) == set(range(frames)):
         return tuple(found[index] for index in range(frames))
     step, factor = (

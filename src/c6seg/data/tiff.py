@@ -126,6 +126,8 @@ def _colour_axis(path: Path, axes: str, sizes: dict[str, int], dtype: str) -> st
             raise ImageReadError(
                 f"'{path}' has several channels of colours (axes {axes}). Save the phase-contrast channel."
             )
+        if sizes["S"] > 4:
+            raise ImageReadError(f"'{path}' has {sizes['S']} channels; c6seg reads grey or RGB(A). Save one alone.")
         return "S"
     channels = sizes.get("C", 1)
     if channels == 1:
