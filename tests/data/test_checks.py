@@ -17,7 +17,8 @@ from scipy import ndimage
 
 from c6seg.data.check_rules import crossings
 from c6seg.data.checks import FAULT_ADVICE, Finding, check_dataset, has_errors
-from c6seg.data.datasets import FAULTS
+from c6seg.data.datasets import FAULTS, open_dataset
+from c6seg.data.images import read_image
 from c6seg.data.texture import measure_texture
 
 SIDE = 96
@@ -401,3 +402,17 @@ def test_a_real_image_with_two_cells_of_many_is_caught(shared_data: Path, tmp_pa
     found = [finding for finding in check_dataset(tmp_path) if finding.rule == "few_objects"]
     assert [finding.file.name for finding in found] == [victim["file_name"]]
     assert f"{kept} annotated" in found[0].problem
+
+
+def test_all_annotated_real_images_are_told_from_the_same_with_two_cells_left(shared_data: Path) -> None:
+    items = [item for item in open_dataset(shared_data / "livecell").items if item.annotation is not None]
+    items += open_dataset(shared_data / "t98g").items[::6]
+    assert len(items) == 19
+    for item in items:
+        pixels = read_image(item.image).pixels
+        assert item.annotation is not None
+        drawn = item.annotation.labels((pixels.shape[0], pixels.shape[1]))
+        whole, few = measure_texture(pixels, drawn > 0), measure_texture(pixels, (drawn > 0) & (drawn <= 2))
+        assert whole.contrast >= 2.0
+        assert whole.annotated > 0.28, item.name
+        assert few.annotated < 0.08, item.name
