@@ -158,6 +158,18 @@ class TestSimulateImage:
         halo = picture.pixels[(distance > 1) & (distance < 5)].mean()
         assert halo > picture.pixels[distance > 30].mean() + 3
 
+    def test_the_skirt_moves_the_visible_edge_inward(self) -> None:
+        style = SceneStyle(
+            **QUIET, diameter_px=50.0, region_fraction=0.0, scatter=0.08, processes=0.0, edge_fraction=0.05
+        )
+        seam = []
+        for skirt_px in (0.0, 3.0):
+            picture = simulate_image(size_hw=(256, 256), seed=0, style=style.with_(skirt_px=skirt_px))
+            depth = ndimage.distance_transform_edt(picture.labels > 0)
+            seam.append(picture.pixels[(depth > 1) & (depth < 3)].mean())
+        ground = style.level * 255
+        assert seam[0] < ground < seam[1]
+
     def test_confluent_fields_are_covered_and_sparse_ones_are_not(self) -> None:
         def covered(family: str, **changes: float) -> float:
             style = SceneStyle.random(np.random.default_rng(1), family).with_(**changes)

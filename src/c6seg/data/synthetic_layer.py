@@ -149,9 +149,13 @@ def thickness(layer: Layer, cells: list[Cell], style: SceneStyle, rng: np.random
     flat = rise * (0.45 + 0.55 * (1 - layer.level**2))
     spread = 1 - rounding
     phase = amount * ((1 - dome) * flat + dome * sphere)
+    seen = _beyond_skirt(mask, min(style.skirt_px, 0.08 * style.diameter_px))
+    rise *= seen
+    phase *= seen
     phase = np.maximum(phase, np.float32(style.phase_rad * 0.6) * layer.arm)
     phase += layer.nucleus * rise * spread * np.float32(style.nucleus_rad)
-    phase += np.float32(style.ruffle_rad) * np.clip(0.6 - uneven, 0, 2) * np.exp(-(((depth - 2.2) / 1.2) ** 2)) * spread
+    ruffle = np.float32(style.ruffle_rad) * np.clip(0.6 - uneven, 0, 2) * np.exp(-(((depth - 2.2) / 1.2) ** 2))
+    phase += ruffle * spread * seen
     noise = rng.standard_normal(labels.shape, dtype=np.float32)
     fine = ndimage.gaussian_filter(noise, 0.7, truncate=3.0)
     texture = (fine - ndimage.gaussian_filter(fine, 2.5, truncate=3.0)) / np.float32(0.4)
@@ -159,6 +163,13 @@ def thickness(layer: Layer, cells: list[Cell], style: SceneStyle, rng: np.random
     phase += _granules(layer, style, rng) * np.minimum(rise * 1.5, 1)
     lens = np.float32(style.lens) * rounding * sphere**2
     return Matter(np.where(mask, phase, 0).astype(np.float32), lens.astype(np.float32))
+
+
+def _beyond_skirt(mask: NDArray[np.bool_], skirt_px: float) -> Image:
+    """Return 0 in the seam of a layer that is too thin to see, 1 inside."""
+    if skirt_px <= 0:
+        return np.ones(mask.shape, np.float32)
+    return np.clip(ndimage.distance_transform_edt(mask) - skirt_px, 0, 1).astype(np.float32)
 
 
 def _depth(labels: NDArray[np.int32]) -> Image:

@@ -39,6 +39,9 @@ class SceneStyle:
     rounded, rounded_rad, lens
         Share of rounded-up (mitotic) cells, which belong to the mask; their phase delay in radians; brightness that
         they and floating cells gather as lenses, relative to the background.
+    skirt_px
+        Outermost seam of a cell, in px, that is too thin to see. People outline cells 1 to 3 px outside the steepest
+        edge; with the seam, simulated masks do the same.
     phase_rad, dome, edge_fraction
         Phase delay of the cell body in radians; 0 = flat lamella, 1 = sphere; rise of the thickness at the edge, in
         radii.
@@ -78,6 +81,7 @@ class SceneStyle:
     rounded: float = 0.02
     rounded_rad: float = 3.0
     lens: float = 2.0
+    skirt_px: float = 1.5
     phase_rad: float = 0.45
     dome: float = 0.25
     edge_fraction: float = 0.2
@@ -246,14 +250,15 @@ OPTICS: dict[str, Ranges] = {
         "halo_px": (0.7, 2.6), "ring_amplitude": (0.5, 1.0), "defocus": (-2.5, 3), "blur_px": (0.0, 0.45),
         "flatten_px": (2, 8), "flatten": (0.75, 1.0), "stripes": (0.001, 0.008), "background_texture": (0.0005, 0.005),
         "contrast": (0.15, 0.5), "level": (0.46, 0.53), "noise": (0.001, 0.009), "gradient": (0, 0.03),
-        "vignetting": (0, 0.03), "rounded_rad": (0.8, 2.2), "lens": (0, 1.2), "floaters": (2, 25),
+        "vignetting": (0, 0.03), "rounded_rad": (0.8, 2.2), "lens": (0, 1.2),
+        "skirt_px": (0.5, 2.2), "floaters": (2, 25),
     },
     # inverted microscope with a camera: wide halo, uneven light
     "microscope": {
         "halo_px": (2.2, 9), "ring_amplitude": (0.4, 0.9), "defocus": (-4, 5), "blur_px": (0.6, 1.6),
         "flatten_px": (20, 60), "flatten": (0, 0.5), "stripes": (0.002, 0.012), "background_texture": (0.001, 0.012),
         "contrast": (0.15, 0.6), "level": (0.2, 0.5), "noise": (0.001, 0.014), "rounded_rad": (1.6, 3.4),
-        "lens": (0.3, 3),
+        "lens": (0.3, 3), "skirt_px": (1.0, 3.5),
     },
 }  # fmt: skip
 _OPTICS_WEIGHTS = {"imager": 0.6, "microscope": 0.4}
