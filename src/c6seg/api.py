@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from c6seg.data.convert import Conversion
     from c6seg.data.describe import DataSheet
     from c6seg.data.splits import Split
+    from c6seg.evaluation.demo import DemoResult
     from c6seg.evaluation.protocol import Evaluation
     from c6seg.growth.analysis import GrowthResult
     from c6seg.inference.batch import BatchResult
     from c6seg.machine import Fact
     from c6seg.models.bundle import Bundle
+    from c6seg.training.loop import Status
 
 PathLike = str | Path
 
@@ -171,6 +173,114 @@ def split_data(data: PathLike, **options: Any) -> tuple[Path, list[Split]]:
     return divide_dataset(data, **options)
 
 
+def simulate_data(out: PathLike, *, count: int = 100, size: str = "480x480", seed: int = 0) -> Path:
+    """Write simulated pictures with their masks as a data set; returns the path of its ``dataset.csv``.
+
+    Parameters
+    ----------
+    out
+        Folder to write into.
+    count
+        Number of pictures.
+    size
+        ``WIDTHxHEIGHT``, px.
+    seed
+        The same seed gives the same pictures.
+    """
+    from c6seg.data.synthetic import write_dataset
+    from c6seg.errors import UsageError
+
+    size_hw = parse_size(size)
+    if size_hw is None:
+        raise UsageError("A simulated picture has no native size. Write WIDTHxHEIGHT in pixels, such as 480x480.")
+    return write_dataset(Path(out), count=count, size_hw=size_hw, seed=seed)
+
+
+def train(
+    data: PathLike,
+    out: PathLike,
+    *,
+    recipe: PathLike = "default",
+    init: str | None = None,
+    encoder: str | None = None,
+    overrides: Sequence[str] = (),
+    extra: Sequence[PathLike] = (),
+    split: str | None = None,
+    layout: str = "auto",
+    resume: bool = False,
+    report: Callable[[Status], None] | None = None,
+) -> Bundle:
+    """Train a network on annotated images and write ``out/bundle``.
+
+    Parameters
+    ----------
+    data
+        Folder or export file of the data set that the network is for.
+    out
+        Run folder.
+    recipe
+        Name of a recipe or a YAML file.
+    init
+        ``random``, ``imagenet``, a bundle, or a ``.safetensors`` file; None = the recipe's.
+    encoder
+        One of the paper's 16 encoders; None = the recipe's.
+    overrides
+        ``key=value`` texts, such as ``epochs=50``.
+    extra
+        Additional data sets, which only train.
+    split
+        ``FILE:NAME``: train on its training images, choose by its validation images. None = the data set's own
+        division, else a fifth of the images validates.
+    layout
+        Layout of the data set; ``auto`` = look.
+    resume
+        Go on with the run in ``out``.
+    report
+        Called after each step.
+
+    Raises
+    ------
+    C6segError
+        Wrong options, unusable data, weights that are not there, a training that diverges.
+    """
+    from c6seg.data.datasets import open_dataset
+    from c6seg.data.splits import select_text
+    from c6seg.training.recipe import load_recipe
+
+    config = load_recipe(recipe, init=init, encoder=encoder, overrides=overrides)
+    dataset = open_dataset(Path(data), layout=layout)
+    others = [open_dataset(Path(path)) for path in extra]
+    names = None
+    if split is not None:
+        parts = [[item.name for item in select_text(dataset, split, part=part)] for part in ("train", "val")]
+        names = (parts[0], parts[1])
+    from c6seg.training.run import choose_items, run_training
+
+    items = choose_items(dataset, extra=others, names=names, seed=config.seed)
+    return run_training(items, Path(out), config, resume=resume, report=report)
+
+
+def export_model(model: PathLike, out: PathLike) -> Path:
+    """Write a model's network as one self-contained ONNX file (input and output as in the bundle's).
+
+    Parameters
+    ----------
+    model
+        Name or folder.
+    out
+        File to write, ``.onnx``.
+
+    Raises
+    ------
+    C6segError
+        An unusable model, no permission, or the part of c6seg that writes ONNX is not installed.
+    """
+    from c6seg.models.bundle import open_bundle
+    from c6seg.models.onnx_file import write_single_file
+
+    return write_single_file(open_bundle(model).onnx_path, Path(out))
+
+
 def evaluate(
     data: PathLike,
     *,
@@ -237,6 +347,46 @@ def evaluate(
     if out is not None:
         write_evaluation(Path(out), evaluation, data=str(data), split=split, unannotated=unannotated)
     return evaluation
+
+
+def demo(
+    out: PathLike,
+    *,
+    model: PathLike | None = None,
+    progress: Callable[[float, int, str], None] | None = None,
+) -> DemoResult:
+    """Do the main job on a simulated culture of four wells, and set it beside the simulated truth.
+
+    Writes ``images/`` with ``truth.csv`` and true masks, ``segmentation/``, ``growth/`` with the tables, and
+    ``report.html``; no network is used.
+
+    Parameters
+    ----------
+    out
+        Folder to write into.
+    model
+        Name of a model or folder of a bundle; None = the embedded one.
+    progress
+        Called with (images done, images in all, name) while segmenting.
+
+    Raises
+    ------
+    C6segError
+        An unusable model, or results that cannot be written.
+    """
+    from c6seg.data.synthetic import write_culture
+    from c6seg.evaluation.demo import DEMO_CULTURE, DemoResult, demo_truth
+    from c6seg.growth.analysis import analyse, read_results
+
+    folder = Path(out)
+    table = write_culture(folder / "culture", **DEMO_CULTURE)
+    made = segment(table.parent / "images", folder / "segmentation", model=model, progress=progress)
+    if made.interrupted:
+        raise KeyboardInterrupt
+    truth = demo_truth(table, made.out / "masks")
+    title = "c6seg demo: four simulated cultures"
+    result = analyse([read_results(made.out)], folder, config=GrowthConfig(), title=title, truth=truth)
+    return DemoResult(result, truth)
 
 
 def list_models() -> list[Bundle]:

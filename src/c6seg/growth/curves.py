@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from c6seg.config import GrowthConfig
 from c6seg.errors import DataError
 from c6seg.growth.fitting import Floats, law
-from c6seg.growth.selection import Bools, Candidate, akaike_weights, between_fields, draw, fit_candidates
+from c6seg.growth.selection import ALIKE, Bools, Candidate, akaike_weights, between_fields, choose, draw, fit_candidates
 from c6seg.growth.series import Series
 from c6seg.runtime import seed_for
 
@@ -96,11 +96,13 @@ def fit_growth(
     """Estimate growth rate and doubling time, or say why the data cannot carry them.
 
     Three laws are fitted: an exponential to the times before the culture fills ``config.saturation`` of the field, a
-    logistic that ends in a full field, and a logistic with a plateau of its own; AICc on the times before saturation
-    chooses. The interval comes from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says,
-    to noise whose level and correlation in time are drawn from what the residuals allow; so it holds with eight times
-    and with neighbouring errors alike, where percentiles of resampled residuals are too narrow. Where several fields
-    of a well grow at rates that differ beyond this noise, that is added.
+    logistic that ends in a full field, and a logistic with a plateau of its own. AICc on the times before saturation
+    chooses, and the exponential stays where the others are not clearly better.
+
+    The interval comes from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says, to
+    noise whose level and correlation in time are drawn from what the residuals allow; so it holds with eight times and
+    with neighbouring errors alike, where percentiles of resampled residuals are too narrow. Where several fields of a
+    well grow at rates that differ beyond this noise, that is added.
 
     Parameters
     ----------
@@ -138,16 +140,17 @@ def fit_growth(
     candidates = fit_candidates(hours, values, early)
     weights = akaike_weights(candidates)
     draws = draw(candidates, weights, hours, values, options.bootstrap, rng)
-    chosen = candidates[int(weights.argmax())]
+    chosen = choose(candidates)
+    rates = draws[:, 1]
     if parts is not None:
-        draws[:, 1] += between_fields(hours, parts, chosen, len(draws), rng)
+        rates = rates + between_fields(hours, parts, chosen, len(draws), rng)
     tail = 50 * (1 - options.confidence)
-    lower, upper = (float(end) for end in np.percentile(draws[:, 1], [tail, 100 - tail]))
+    lower, upper = (float(end) for end in np.percentile(rates, [tail, 100 - tail]))
     refusal = _refuse_after(hours, values, early, chosen, (lower, upper), options)
     if refusal is not None:
         return refusal
-    others = [one.aicc for one in candidates if one.name != chosen.name]
-    return _numbers(time, chosen, min(others), draws, (lower, upper), options)
+    other = min((one for one in candidates if one.name != chosen.name), key=lambda one: one.aicc, default=None)
+    return _numbers(time, chosen, other, draws, (lower, upper), options)
 
 
 def _checked(
@@ -249,7 +252,7 @@ def _refuse_after(
 def _numbers(
     time: Floats,
     chosen: Candidate,
-    other_aicc: float,
+    other: Candidate | None,
     draws: Floats,
     rates: tuple[float, float],
     options: GrowthConfig,
@@ -269,6 +272,8 @@ def _numbers(
     )
     if chosen.plateau is not None:
         verdict += f" It levels off near {_percent(round(chosen.plateau, 2))} confluence."
+    if other is not None and abs(other.aicc - chosen.aicc) <= ALIKE:
+        verdict += f" The {other.name} law fits as well; the interval covers both."
     return GrowthFit(
         verdict,
         "growing",
@@ -281,7 +286,7 @@ def _numbers(
         rate_upper=upper,
         plateau=chosen.plateau,
         aicc=chosen.aicc if math.isfinite(chosen.aicc) else None,
-        other_aicc=other_aicc if math.isfinite(other_aicc) else None,
+        other_aicc=other.aicc if other is not None and math.isfinite(other.aicc) else None,
         curve=Curve(grid, middle, np.minimum(band[0], middle), np.maximum(band[1], middle)),
     )
 

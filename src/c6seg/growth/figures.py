@@ -95,7 +95,7 @@ def overview_figure(series: Sequence[Series], fits: Sequence[GrowthFit]) -> Figu
     """Draw all series in one picture; beyond the number of colours, as small pictures side by side."""
     if len(series) > len(COLOURS):
         return _small_multiples(series, fits)
-    figure = _figure(6.4, 3.6)
+    figure = _figure(5.2, 3.3)
     axes = figure.add_subplot()
     for colour, one, fit in zip(COLOURS, series, fits, strict=False):
         axes.plot(one.time_h, 100 * one.confluence, "o", color=colour, markersize=4, alpha=0.75, markeredgewidth=0)
@@ -115,7 +115,7 @@ def doubling_figure(
     """Draw the doubling times with their intervals, one line each; None where no series has one."""
     if not any(fit.doubling_time_h is not None for fit in fits):
         return None
-    figure = _figure(6.4, 0.9 + 0.34 * len(series))
+    figure = _figure(5.2, 1.0 + 0.34 * len(series))
     axes = figure.add_subplot()
     known = [fit.upper for fit in fits if fit.upper is not None]
     for row, (one, fit) in enumerate(zip(series, fits, strict=True)):

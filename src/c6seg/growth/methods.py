@@ -74,15 +74,17 @@ def _segmentation(facts: Mapping[str, str], name: str, digest: str, threshold: o
 
 
 def _growth(config: GrowthConfig) -> str:
+    sure = f"{100 * config.confidence:g} %"
     return (
-        f"An exponential law was fitted to the times before confluence reached {config.saturation:.0%}, and a logistic "
-        "law to all times, by weighted least squares with Huber's loss (SciPy); whether the noise is constant or grows "
-        "with the signal was chosen by likelihood, and the law by Akaike's criterion corrected for small samples "
-        f"(AICc). The doubling time is ln 2 divided by the growth rate. {config.confidence:.0%} intervals come from "
-        f"{config.bootstrap} refits of both laws, weighted by AICc, to resampled noise whose level and correlation "
-        "between neighbouring times follow from the residuals; differences between the fields of a well are included. "
-        f"No doubling time is given for fewer than {config.min_times} usable times, where growth cannot be told from "
-        "zero, where the field is full from the start, or where the interval is wider than the value."
+        f"An exponential law was fitted to the times before confluence reached {100 * config.saturation:g} %, and a "
+        "logistic law to all times, by weighted least squares with Huber's loss (SciPy); whether the noise is constant "
+        "or grows with the signal was chosen by likelihood, and the law by Akaike's criterion corrected for small "
+        "samples (AICc), the exponential being kept where the laws differ by less than 2. The doubling time is ln 2 "
+        f"divided by the growth rate. {sure} intervals come from {config.bootstrap} refits of the laws, weighted by "
+        "AICc, to resampled noise whose level and correlation between neighbouring times follow from the residuals; "
+        "differences between the fields of a well are included. No doubling time is given for fewer than "
+        f"{config.min_times} usable times, where growth cannot be told from zero or is slighter than spreading cells "
+        "can feign, where the field is full from the start, or where the interval is wider than the value."
     )
 
 

@@ -15,6 +15,10 @@ Bools = NDArray[np.bool_]
 DIFFERENT = 0.1
 # A plateau that is assumed, not seen, costs a law as much as a parameter in AIC.
 ASSUMED = 2.0
+# Least growth at which a bend of the curve can mean anything.
+RISE = 1.1
+# Laws whose AICc differs by no more than this describe the data alike (Burnham and Anderson 2002, section 2.6).
+ALIKE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,11 @@ def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidat
     first = hours[early], values[early], scale[early]
     exponential = fit_law(*first, free=2)
     found = [Candidate("exponential", exponential, early, *criterion(*first[:2], exponential), None)]
-    bent = [fit_law(hours, values, scale, free=2, plateau_inverse=1.0)]
-    if values.size > 4:
-        bent.append(fit_law(hours, values, scale, free=3))
+    bent = []
+    if exponential.fitted[-1] >= RISE * exponential.fitted[0]:
+        bent.append(fit_law(hours, values, scale, free=2, plateau_inverse=1.0))
+        if values.size > 4:
+            bent.append(fit_law(hours, values, scale, free=3))
     for fit in bent:
         inverse = float(fit.parameters[2])
         # where later times show the plateau, the laws are compared on the times before it
@@ -80,6 +86,13 @@ def akaike_weights(candidates: list[Candidate]) -> Floats:
         scores = np.array([one.aic if one.fit.free == 2 else math.inf for one in candidates])
     chance = np.exp(-0.5 * (scores - scores.min()))
     return np.asarray(chance / chance.sum())
+
+
+def choose(candidates: list[Candidate]) -> Candidate:
+    """Return the law of the lowest AICc, or the exponential, the simplest, where it describes the data as well."""
+    best = candidates[int(akaike_weights(candidates).argmax())]
+    simple = candidates[0]
+    return best if best.aicc < simple.aicc - ALIKE else simple
 
 
 def draw(
