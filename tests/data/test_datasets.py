@@ -306,6 +306,13 @@ def test_xml_with_entities_is_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("head", ['<?xml version="1.0" encoding="utf-99"?>', "", "<a/>"])
+def test_broken_xml_is_refused(head: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(head + "<annotations><image></annotations>")
+    with pytest.raises(AnnotationError, match="no readable xml"):
+        open_dataset(tmp_path)
+
+
 def test_real_label_maps(shared_data: Path) -> None:
     dataset = open_dataset(shared_data / "t98g")
     assert (dataset.layout, len(dataset.items), dataset.faults) == ("folders", 35, ())

@@ -71,11 +71,12 @@ def read_cvat_xml(path: Path) -> tuple[list[ImageShapes], list[Fault], frozenset
 def _parse(path: Path) -> ElementTree.Element:
     try:
         data = path.read_bytes()
-        if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-            raise AnnotationError(f"'{path}' defines xml entities, which no CVAT export does. It was not read.")
-        root = ElementTree.fromstring(data)
-    except (OSError, ElementTree.ParseError) as error:
+        entities = b"<!DOCTYPE" in data or b"<!ENTITY" in data
+        root = ElementTree.Element("refused") if entities else ElementTree.fromstring(data)
+    except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: unknown encoding
         raise AnnotationError(f"'{path}' is no readable xml: {error}. Export it again.") from error
+    if entities:
+        raise AnnotationError(f"'{path}' defines xml entities, which no CVAT export does. It was not read.")
     if root.tag != "annotations":
         raise AnnotationError(f"'{path}' is no CVAT file: it begins with <{root.tag}>, not <annotations>.")
     if root.find("track") is not None and root.find("image") is None:

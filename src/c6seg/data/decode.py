@@ -24,7 +24,7 @@ Pixels = NDArray[np.generic]
 
 # What tifffile, imagecodecs (RuntimeError) and Pillow raise on broken files; none of them has one root of its own.
 _BROKEN = (
-    OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError, EOFError,
+    OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError,
     SyntaxError, NotImplementedError, MemoryError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
