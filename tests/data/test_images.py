@@ -1,11 +1,8 @@
-"""Images of all kinds come in with their pixel size and times; what is broken is refused in one line."""
+"""Images of all kinds come in as frames, and masks go out."""
 
 from __future__ import annotations
 
-import logging
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,10 @@ import numpy as np
 import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from c6seg.data.images import (
-    Frame,
     find_images,
     probe,
     read_frames,
@@ -26,7 +21,7 @@ from c6seg.data.images import (
     read_raw,
     write_mask,
 )
-from c6seg.errors import ImageNotFoundError, ImageReadError, ImageTooLargeError, OutputError, UsageError
+from c6seg.errors import ImageNotFoundError, ImageReadError, OutputError, UsageError
 
 GREY8 = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
 GREY16 = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30) * 100
@@ -44,9 +39,6 @@ def pillow(path: Path, values: np.ndarray, mode: str | None = None, **options: A
     image = Image.fromarray(values)
     (image.convert(mode) if mode else image).save(path, **options)
     return path
-
-
-# ---- what is read ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,254 +197,6 @@ def test_frame_that_is_not_there(tmp_path: Path) -> None:
         read_image(tiff(tmp_path / "a.tif", SERIES), frame=4)
 
 
-# ---- pixel size and time --------------------------------------------------------------------------------------------
-
-
-def nis_tags(time_ms: float, um: float) -> list[tuple[int, int, int, float, bool]]:
-    return [(65325, 12, 1, time_ms, True), (65326, 12, 1, um, True)]
-
-
-def test_nis_elements(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    with tifffile.TiffWriter(path) as writer:
-        for step in range(3):
-            tags = nis_tags(7.2e6 + step * 1.8e6, 0.65)
-            writer.write(GREY16, photometric="minisblack", metadata=None, extratags=tags)
-    info = probe(path)
-    assert info.pixel_size_um == 0.65
-    assert info.times_h == pytest.approx((0, 0.5, 1.0))
-    single = probe(tiff(tmp_path / "b.tif", GREY16, extratags=nis_tags(7.2e6, 0.65), metadata=None))
-    assert single.times_h == pytest.approx((2.0,))  # a single frame keeps the clock of the microscope
-
-
-def test_ome(tmp_path: Path) -> None:
-    metadata = {
-        "axes": "TYX",
-        "PhysicalSizeX": 650.0,
-        "PhysicalSizeXUnit": "nm",
-        "PhysicalSizeY": 650.0,
-        "PhysicalSizeYUnit": "nm",
-        "Plane": {"DeltaT": [5.0, 15.0, 25.0, 45.0], "DeltaTUnit": ["min"] * 4},
-    }
-    info = probe(tiff(tmp_path / "a.ome.tif", SERIES, metadata=metadata, ome=True))
-    assert info.pixel_size_um == pytest.approx(0.65)
-    assert info.times_h == pytest.approx((0, 10 / 60, 20 / 60, 40 / 60))
-    metadata = {"axes": "TYX", "TimeIncrement": 0.5, "TimeIncrementUnit": "h"}
-    info = probe(tiff(tmp_path / "b.ome.tif", SERIES, metadata=metadata, ome=True))
-    assert (info.pixel_size_um, info.times_h) == (None, (0, 0.5, 1.0, 1.5))
-
-
-def ome_part(folder: Path, index: int) -> Path:
-    """One file of an OME series over two files, each of which describes both."""
-    names = ["urn:uuid:00000000-0000-4000-8000-00000000000" + str(step) for step in range(2)]
-    data = "".join(
-        f'<TiffData FirstT="{step}" IFD="0" PlaneCount="1"><UUID FileName="t{step}.ome.tif">{name}</UUID></TiffData>'
-        f'<Plane TheT="{step}" TheC="0" TheZ="0" DeltaT="{step * 1800}"/>'
-        for step, name in enumerate(names)
-    )
-    text = (
-        f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{names[index]}">'
-        '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="30" SizeY="20" '
-        f'SizeC="1" SizeZ="1" SizeT="2" PhysicalSizeX="0.5"><Channel ID="Channel:0:0"/>{data}</Pixels></Image></OME>'
-    )
-    return tiff(folder / f"t{index}.ome.tif", SERIES[index], description=text, metadata=None)
-
-
-def test_ome_series_over_files_gives_each_frame_once(tmp_path: Path) -> None:
-    paths = [ome_part(tmp_path, index) for index in range(2)]
-    for index, path in enumerate(paths):
-        (frame,) = read_frames(path)
-        assert np.array_equal(frame.pixels, SERIES[index])
-        assert (frame.pixel_size_um, frame.time_h) == (0.5, index * 0.5)
-
-
-@pytest.mark.parametrize(("unit", "per_pixel"), [("um", 0.65), ("\\u00B5m", 0.65), ("micron", 0.65), ("mm", 0.00065)])
-def test_imagej(unit: str, per_pixel: float, tmp_path: Path) -> None:
-    metadata = {"axes": "TYX", "unit": unit, "finterval": 1800}
-    resolution = (1 / per_pixel, 1 / per_pixel)
-    info = probe(tiff(tmp_path / "a.tif", SERIES, imagej=True, resolution=resolution, metadata=metadata))
-    assert info.pixel_size_um == pytest.approx(0.65, rel=1e-4)
-    assert info.times_h == pytest.approx((0, 0.5, 1.0, 1.5))
-
-
-@pytest.mark.parametrize(
-    ("resolution", "unit", "expected"),
-    [
-        ((1e4 / 0.65, 1e4 / 0.65), "CENTIMETER", 0.65),
-        ((25400 / 0.65, 25400 / 0.65), "INCH", 0.65),
-        ((72, 72), "INCH", None),
-        ((300, 300), "INCH", None),
-        ((1200, 1200), "INCH", None),
-        ((118, 118), "CENTIMETER", None),
-        ((1, 1), "NONE", None),
-    ],
-)
-def test_plain_resolution_is_believed_if_a_microscope_can_have_it(
-    resolution: tuple[float, float], unit: str, expected: float | None, tmp_path: Path
-) -> None:
-    path = tiff(tmp_path / "a.tif", GREY8, resolution=resolution, resolutionunit=unit, metadata=None)
-    assert probe(path).pixel_size_um == (None if expected is None else pytest.approx(expected, rel=1e-4))
-
-
-@pytest.mark.parametrize(("dpi", "expected"), [(25400 / 0.65, 0.65), (96, None), (300, None)])
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_resolution_of_png_and_jpeg(dpi: float, expected: float | None, suffix: str, tmp_path: Path) -> None:
-    path = pillow(tmp_path / f"a.{suffix}", GREY8, dpi=(dpi, dpi))
-    assert read_image(path).pixel_size_um == (None if expected is None else pytest.approx(expected, rel=1e-3))
-
-
-def test_no_pixel_size_is_invented(tmp_path: Path) -> None:
-    for path in (tiff(tmp_path / "a.tif", GREY8, imagej=True), pillow(tmp_path / "a.png", GREY8)):
-        assert (probe(path).pixel_size_um, probe(path).times_h) == (None, None)
-
-
-# ---- what is refused ------------------------------------------------------------------------------------------------
-
-
-def png_bomb(path: Path, side: int) -> Path:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
-    return path
-
-
-def one_line(error: pytest.ExceptionInfo[Exception], path: Path) -> bool:
-    text = str(error.value)
-    return "\n" not in text and str(path) in text and text.endswith(".")
-
-
-@pytest.mark.parametrize("read", [probe, read_image, lambda path: list(read_frames(path))])
-@pytest.mark.parametrize("side", [15_000, 20_100, 100_000])
-def test_png_bomb_is_refused_before_decoding(read: Any, side: int, tmp_path: Path) -> None:
-    path = png_bomb(tmp_path / "a.png", side)
-    with pytest.raises(ImageTooLargeError, match="Nothing was decoded") as error:
-        read(path) if side > 20_000 else probe(path, max_pixels=1000)
-    assert one_line(error, path)
-
-
-def test_tiff_above_the_limit_is_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tiff(tmp_path / "a.tif", SERIES, metadata=None)
-    assert probe(path, max_pixels=600).frames == 4  # the limit is for a frame, not for the series
-    monkeypatch.delattr(tifffile.TiffPage, "asarray")
-    with pytest.raises(ImageTooLargeError, match="30x20") as error:
-        read_image(path, max_pixels=599)
-    assert one_line(error, path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("a.tif", b"these are notes\nabout cells\n", "content is text"),
-        ("a.png", b"\x00\x01\x02\x03" * 9, "content is something else"),
-        ("a.tif", b"", "is empty"),
-        ("a.tif", b"II*\0", "cannot be read"),
-        ("a.tif", b"II*\0\x08\0\0\0", "cannot be read"),
-        ("a.tif", b"II*\0" + b"\xff" * 40, "cannot be read"),
-        ("a.png", b"\x89PNG\r\n\x1a\n", "no image|cannot be read"),
-        ("a.jpg", b"\xff\xd8\xff\xe0", "no image|cannot be read"),
-    ],
-)
-def test_files_that_are_no_images(name: str, content: bytes, words: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    for read in (probe, read_image):
-        with pytest.raises(ImageReadError, match=words) as error:
-            read(path)
-        assert one_line(error, path)
-
-
-@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
-@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.99])
-def test_truncated_tiff(
-    compression: str | None, part: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    noise = np.random.default_rng(0).integers(0, 65535, (3, 64, 64), dtype=np.uint16)
-    path = tiff(tmp_path / "a.tif", noise, compression=compression, metadata=None)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(ImageReadError, match=r"cut short|cannot be read|incomplete") as error:
-        list(read_frames(path))
-    assert one_line(error, path)
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("part", [0.3, 0.7, 0.98])
-@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
-def test_truncated_picture(part: float, suffix: str, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
-    path = pillow(tmp_path / f"a.{suffix}", noise)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(ImageReadError) as error:
-        read_image(path)
-    assert one_line(error, path)
-
-
-def test_unknown_sample_types_are_words_not_tracebacks(tmp_path: Path) -> None:
-    path = tiff(tmp_path / "a.ome.tif", GREY8, metadata={"axes": "YX"}, ome=True)
-    path.write_bytes(path.read_bytes().replace(b'Type="uint8"', b'Type="uint24"'.ljust(12)[:12]))
-    assert len(read_or_words(path)) in {0, 1}
-    path = tiff(tmp_path / "b.tif", GREY8, metadata=None)
-    data = bytearray(path.read_bytes())
-    place = data.index(struct.pack("<HHI", 258, 3, 1)) + 8
-    data[place : place + 2] = struct.pack("<H", 24)
-    path.write_bytes(data)
-    with pytest.raises(ImageReadError):
-        read_image(path)
-    with pytest.raises(ImageReadError, match="complex64"):
-        read_image(tiff(tmp_path / "c.tif", GREY8.astype(np.complex64)))
-
-
-def read_or_words(path: Path) -> list[Frame]:
-    """Read all frames; an error on purpose in one line gives none, any other one fails the test."""
-    try:
-        return list(read_frames(path, max_pixels=1_000_000))
-    except ImageReadError as error:
-        if "\n" in str(error):
-            raise
-        return []
-
-
-def test_not_a_number_is_refused(tmp_path: Path) -> None:
-    values = np.ones((4, 4), dtype=np.float32)
-    values[2, 2] = np.nan
-    with pytest.raises(ImageReadError, match="NaN"):
-        read_image(tiff(tmp_path / "a.tif", values))
-
-
-def test_folder_and_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ImageReadError, match="is a folder"):
-        read_image(tmp_path)
-    with pytest.raises(ImageNotFoundError, match="no file"):
-        read_image(tmp_path / "a.tif")
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 700), byte=st.integers(0, 255), kind=st.sampled_from(["tif", "png", "ome"]))
-def test_a_changed_byte_gives_an_image_or_words(place: int, byte: int, kind: str, tmp_path: Path) -> None:
-    path = tmp_path / f"{kind}.{'png' if kind == 'png' else 'tif'}"
-    if not (tmp_path / kind).exists():
-        pillow(path, GREY8) if kind == "png" else tiff(path, SERIES, ome=kind == "ome")
-        (tmp_path / kind).write_bytes(path.read_bytes())
-    data = bytearray((tmp_path / kind).read_bytes())
-    data[place % len(data)] = byte
-    path.write_bytes(data)
-    assert all(frame.pixels.ndim in {2, 3} for frame in read_or_words(path))
-
-
-def test_logging_of_others_is_left_as_it_was(tmp_path: Path) -> None:
-    log = logging.getLogger("tifffile")
-    before = (list(log.filters), list(log.handlers), log.level)
-    read_image(tiff(tmp_path / "a.tif", GREY8))
-    assert (list(log.filters), list(log.handlers), log.level) == before
-
-
-# ---- finding and writing --------------------------------------------------------------------------------------------
-
-
 def test_find_images(tmp_path: Path) -> None:
     for name in ("t10.tif", "t2.TIF", "t1.png", ".hidden.png", "notes.txt", "deep/t3.jpg", ".git/x.png", "[odd].png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -499,9 +243,6 @@ def test_mask_of_another_shape_or_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         write_mask(tmp_path / "file" / "m.png", np.zeros((4, 4), dtype=bool))
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
-
-
-# ---- real files -----------------------------------------------------------------------------------------------------
 
 
 def test_real_nis_elements_images(shared_data: Path) -> None:
