@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 some items failed (listed), 2 wrong use or bad input, 130 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +33,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else DONE
     except (KeyboardInterrupt, typer.Abort):
         return _report("stopped by Ctrl-C", INTERRUPTED)
-    except BrokenPipeError:  # `c6seg ... | head`: nobody reads on, and Python would complain when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # the parser's end when nobody reads on, as in `c6seg ... | head`
         return DONE
     except Exception as error:  # noqa: BLE001 (the last resort of the program)
         debug = "--debug" in arguments
