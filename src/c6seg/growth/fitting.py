@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 FLOOR = 0.001
 # A plateau cannot lie above a full field, so 1 / plateau is at least 1; the upper end keeps the search in bounds.
 INVERSE_PLATEAU = (1.0, 50.0)
+# A culture starts below its plateau; the law has a pole where it does not.
+FULLEST = 1.0 - 1e-9
 # Residuals beyond this many robust standard deviations pull linearly, not quadratically (Huber).
 HUBER = 3.5
 POWERS = (0.0, 0.5, 1.0)
@@ -72,7 +74,8 @@ def law(parameters: Floats, time_h: Floats) -> Floats:
     # divided by exp(r t), so that nothing overflows while cultures grow
     shrink = np.exp(-np.clip(r * time_h, -50, 50))
     start = np.exp(np.clip(a, -50, 50))
-    return np.asarray(start / (shrink + start * k * (1 - shrink)), dtype=np.float64)
+    part = np.minimum(start * k, FULLEST)
+    return np.asarray(start / (shrink + part * (1 - shrink)), dtype=np.float64)
 
 
 def jacobian(parameters: Floats, time_h: Floats) -> Floats:
@@ -80,10 +83,11 @@ def jacobian(parameters: Floats, time_h: Floats) -> Floats:
     a, r, k = (parameters[..., index, None] for index in range(3))
     shrink = np.exp(-np.clip(r * time_h, -50, 50))
     start = np.exp(np.clip(a, -50, 50))
-    below = shrink + start * k * (1 - shrink)
+    part = np.minimum(start * k, FULLEST)
+    below = shrink + part * (1 - shrink)
     value = start / below
     by_a = value * shrink / below
-    by_r = value * time_h * (1 - start * k) * shrink / below
+    by_r = value * time_h * (1 - part) * shrink / below
     by_k = -value * start * (1 - shrink) / below
     return np.stack([by_a, by_r, by_k], axis=-1)
 
@@ -122,11 +126,12 @@ def fit_law(time_h: Floats, values: Floats, scale: Floats, *, free: int, plateau
     solve = partial(
         least_squares, residuals, jac=slopes, bounds=bounds, x_scale=[1.0, 0.01, 1.0][:free], xtol=1e-12, ftol=1e-12
     )
-    plain = solve(start)
-    spread = 1.4826 * float(np.median(np.abs(plain.fun))) * math.sqrt(time_h.size / max(1, time_h.size - free))
-    best, weights = plain, np.ones_like(values)
-    if spread > 0 and np.abs(plain.fun).max() > HUBER * spread:
-        best = solve(plain.x, loss="huber", f_scale=HUBER * spread)
+    best, weights = solve(start), np.ones_like(values)
+    for _ in range(3):  # an outlier bends the first fit and so hides among its residuals
+        spread = 1.4826 * float(np.median(np.abs(best.fun))) * math.sqrt(time_h.size / max(1, time_h.size - free))
+        if spread == 0 or np.abs(best.fun).max() <= HUBER * spread:
+            break
+        best = solve(best.x, loss="huber", f_scale=HUBER * spread)
         weights = np.minimum(1.0, HUBER * spread / np.maximum(np.abs(best.fun), 1e-300))
     parameters = full(best.x)
     aic = _aic(best.fun * np.sqrt(weights), scale, free)

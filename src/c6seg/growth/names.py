@@ -127,7 +127,9 @@ def parse_name(name: str) -> NameParts:
         line = parts.line or (outer.line if outer.well else None)
         timed = parts if parts.time_h is not None else outer
         # in a folder of one time, a bare number counts fields
-        field = parts.field if parts.field or timed is parts or parts.index is None else str(parts.index)
+        field = parts.field
+        if field is None and parts.time_h is None and outer.time_h is not None and parts.index is not None:
+            field = str(parts.index)
         stem = f"{outer.stem}/{parts.stem}".strip("/")
         parts = NameParts(line, well, field, timed.time_h, parts.crop, parts.index, timed.absolute, stem)
     return parts

@@ -1,0 +1,175 @@
+"""From a segmentation folder, or raw images, to curves: through the api and the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from c6seg import api
+from c6seg.errors import DataError, UsageError
+from c6seg.interfaces.cli import app
+from c6seg.interfaces.cli_base import run
+
+HEADER = "image,frame,time_h,well,confluence,flags\n"
+
+
+def results(folder: Path, rows: list[str], **manifest: object) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "measurements.csv").write_text(HEADER + "".join(row + "\n" for row in rows))
+    if manifest:
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def growing(name: str = "A1", *, rate: float = 0.03, clock: bool = True) -> list[str]:
+    times = range(0, 60, 6)
+    return [
+        f"{name}_{f'{time}h' if clock else f't{time // 6:02d}'},0,,,{0.08 * np.exp(rate * time):.5f}," for time in times
+    ]
+
+
+def fits(out: Path) -> list[dict[str, str]]:
+    with (out / "fits.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_folder_to_everything_promised(tmp_path: Path) -> None:
+    folder = results(tmp_path / "seg", growing("A1") + growing("A2", rate=0.0))
+    (folder / "overlays").mkdir()
+    for time in (0, 30, 54):
+        Image.fromarray(np.full((40, 60), 99, np.uint8)).save(folder / "overlays" / f"A1_{time}h.jpg")
+    result = api.grow(folder, tmp_path / "out")
+    assert [one.name for one in result.series] == ["A1", "A2"]
+    assert result.fits[0].doubling_time_h == pytest.approx(np.log(2) / 0.03, rel=1e-3)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"growth.csv", "fits.csv", "figures", "report.html"}
+    assert result.report.read_text().count("data:image/jpeg") == 6
+    # the same again gives the same numbers
+    before = (tmp_path / "out" / "fits.csv").read_bytes()
+    api.grow(folder / "measurements.csv", tmp_path / "out")
+    assert (tmp_path / "out" / "fits.csv").read_bytes() == before
+
+
+def test_folders_of_the_images_name_the_wells(tmp_path: Path) -> None:
+    rows = growing("img", clock=False)
+    paths = [{"path": f"/data/C6/plate/B3/{row.split(',')[0]}.tif"} for row in rows]
+    paths.append({"path": "/data/C6/plate/B4/other_24h.tif"})
+    folder = results(tmp_path / "seg", [*rows, "other_24h,0,,,0.3,"], inputs=paths)
+    result = api.grow(folder, tmp_path / "out", config={"interval_h": 6.0, "bootstrap": 200})
+    assert [one.name for one in result.series] == ["B3", "B4"]
+
+
+def test_two_plates_together(tmp_path: Path) -> None:
+    first = results(tmp_path / "p1", growing("one_A1"))
+    second = results(tmp_path / "p2", growing("two_A1", rate=0.02))
+    result = api.grow([first, second], tmp_path / "out")
+    assert [one.name for one in result.series] == ["one A1", "two A1"]
+
+
+def test_command_line_writes_and_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "seg", growing(clock=False))
+    code = run(app, ["growth", str(folder), "--out", str(tmp_path / "out"), "--interval", "6"])
+    captured = capsys.readouterr()
+    assert code == 0
+    assert "doubling every 23.1 h" in captured.out
+    assert "report.html" in captured.out
+    assert float(fits(tmp_path / "out")[0]["doubling_time_h"]) == pytest.approx(23.1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "words"),
+    [
+        (["a,0,,,0.1,", "b,0,,,0.2,"], [], "Pass --interval HOURS"),
+        (["a_1h,0,,,x,"], [], "which is no number"),
+        (["a_1h,0,,,,"], [], "between 0 and 1"),
+        ([], [], "has no rows"),
+        (["a_1h,0,,,0.1,"], ["--interval", "-3"], "interval_h = -3.0"),
+    ],
+)
+def test_bad_results_are_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[str], arguments: list[str], words: str
+) -> None:
+    folder = results(tmp_path / "seg", rows)
+    code = run(app, ["growth", str(folder), "--out", str(tmp_path / "out"), *arguments])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_folders_are_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    good = results(tmp_path / "seg", growing())
+    for inputs, words in (
+        ([empty], "has no image"),
+        ([tmp_path / "nowhere"], "no file or folder"),
+        ([good, empty], "the one kind or the other"),
+    ):
+        code = run(app, ["growth", *map(str, inputs), "--out", str(tmp_path / "out")])
+        error = capsys.readouterr().err
+        assert code == 2
+        assert words in error
+        assert len(error.strip().splitlines()) == 1
+
+
+def test_broken_manifest_is_said(tmp_path: Path) -> None:
+    folder = results(tmp_path / "seg", growing())
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match=r"manifest\.json"):
+        api.grow(folder, tmp_path / "out")
+
+
+def test_raw_images_are_segmented_first(tmp_path: Path, tiny_bundle: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for step in range(6):
+        pixels = np.full((64, 96), 20, np.uint8)
+        pixels[:, : round(8 * 1.4**step)] = 220
+        Image.fromarray(pixels).save(images / f"B2_{12 * step}h.png")
+    (images / "B2_80h.png").write_bytes(b"no picture")
+    result = api.grow(images, tmp_path / "out", model=tiny_bundle, segment_config={"pixel_size_um": 1.0})
+    assert [one.name for one in result.series] == ["B2"]
+    assert result.series[0].time_h.tolist() == [0, 12, 24, 36, 48, 60]
+    assert result.fits[0].doubling_time_h == pytest.approx(12 * np.log(2) / np.log(1.4), rel=0.15)
+    assert [reason for _, reason in result.failures]
+    assert (tmp_path / "out" / "segmentation" / "masks" / "B2_0h.png").is_file()
+    assert "model tiny" in result.report.read_text()
+
+
+def test_nothing_segmented_is_an_error(tmp_path: Path, tiny_bundle: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises((DataError, UsageError), match="None of the images could be segmented"):
+        api.grow(tmp_path / "a.png", tmp_path / "out", model=tiny_bundle)
+
+
+def test_demo_runs_the_whole_way(
+    tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from c6seg.evaluation import demo
+
+    small = {**demo.DEMO_CULTURE, "size_hw": (96, 128), "start_count": 4, "times_h": [0.0, 12.0, 24.0, 36.0, 48.0]}
+    monkeypatch.setattr(demo, "DEMO_CULTURE", small)
+    assert run(app, ["demo", "--out", str(tmp_path / "demo"), "--model", str(tiny_bundle)]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["A1", "A2", "A3", "A4"]
+    assert "20.0 h" in out
+    assert "does not grow" in out
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "doubles every 28.0 h" in page
+    assert page.count("Dice 0.") == 4
+
+
+def test_growth_needs_neither_torch_nor_a_network() -> None:
+    code = (
+        "import sys; import c6seg.growth.analysis, c6seg.growth.report; "
+        "sys.exit(bool({'torch', 'openvino', 'matplotlib', 'jinja2', 'scipy.stats'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

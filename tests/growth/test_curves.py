@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import math
+
+import lmfit
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+
+from c6seg.config import GrowthConfig
+from c6seg.errors import DataError
+from c6seg.growth.curves import fit_growth
+from c6seg.growth.fitting import fit_law, jacobian, law
+
+QUICK = GrowthConfig(bootstrap=300)
+TIME_H = np.linspace(0, 54, 10)
+
+
+def noisy(true: np.ndarray, *, sd: float, seed: int, correlation: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(true.size)
+    for index in range(1, true.size):
+        noise[index] = correlation * noise[index - 1] + math.sqrt(1 - correlation**2) * noise[index]
+    return np.clip(true * np.exp(sd * noise), 0, 1)
+
+
+def exponential(time_h: np.ndarray, rate: float, start: float = 0.08) -> np.ndarray:
+    return start * np.exp(rate * time_h)
+
+
+def logistic(time_h: np.ndarray, rate: float, plateau: float, start: float = 0.06) -> np.ndarray:
+    return plateau / (1 + (plateau / start - 1) * np.exp(-rate * time_h))
+
+
+def test_exponential_agrees_with_scipy() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.03, seed=1)
+    ours = fit_law(TIME_H, values, np.ones(10), free=2)
+    theirs, _ = curve_fit(lambda t, y0, r: y0 * np.exp(r * t), TIME_H, values, p0=(0.1, 0.02), xtol=1e-12)
+    assert math.exp(ours.parameters[0]) == pytest.approx(theirs[0], rel=1e-4)
+    assert ours.parameters[1] == pytest.approx(theirs[1], rel=1e-4)
+
+
+def test_weighted_logistic_agrees_with_lmfit() -> None:
+    time_h = np.linspace(0, 96, 25)
+    true = logistic(time_h, 0.06, 0.9)
+    values = noisy(true, sd=0.03, seed=2)
+    ours = fit_law(time_h, values, true, free=3)
+    model = lmfit.Model(lambda t, start, rate, plateau: plateau / (1 + (plateau / start - 1) * np.exp(-rate * t)))
+    theirs = model.fit(values, t=time_h, weights=1 / true, start=0.05, rate=0.05, plateau=0.95).best_values
+    assert math.exp(ours.parameters[0]) == pytest.approx(theirs["start"], rel=1e-4)
+    assert ours.parameters[1] == pytest.approx(theirs["rate"], rel=1e-4)
+    assert 1 / ours.parameters[2] == pytest.approx(theirs["plateau"], rel=1e-4)
+
+
+def test_jacobian_is_the_derivative() -> None:
+    for parameters in (np.array([-2.5, 0.03, 0.0]), np.array([-2.0, 0.05, 1.2]), np.array([-1.0, -0.02, 1.0])):
+        for index, step in enumerate((1e-6, 1e-8, 1e-6)):
+            shift = np.eye(3)[index] * step
+            numeric = (law(parameters + shift, TIME_H) - law(parameters - shift, TIME_H)) / (2 * step)
+            assert jacobian(parameters, TIME_H)[:, index] == pytest.approx(numeric, rel=1e-5, abs=1e-7)
+
+
+def test_one_outlier_hardly_moves_the_rate() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.01, seed=3)
+    clean = fit_law(TIME_H, values, values, free=2).parameters[1]
+    values[6] *= 1.8
+    spoiled = fit_law(TIME_H, values, exponential(TIME_H, 0.03), free=2)
+    plain, _ = curve_fit(lambda t, y0, r: y0 * np.exp(r * t), TIME_H, values, p0=(0.1, 0.02), sigma=values)
+    assert abs(spoiled.parameters[1] / clean - 1) < 0.05
+    assert abs(spoiled.parameters[1] - clean) < abs(plain[1] - clean)
+    assert spoiled.weights.argmin() == 6
+
+
+def test_exponential_culture() -> None:
+    fit = fit_growth(TIME_H, noisy(exponential(TIME_H, 0.03), sd=0.02, seed=5), config=QUICK)
+    assert (fit.kind, fit.model) == ("growing", "exponential")
+    assert fit.doubling_time_h == pytest.approx(math.log(2) / 0.03, rel=0.05)
+    assert fit.lower is not None
+    assert fit.upper is not None
+    assert fit.lower < math.log(2) / 0.03 < fit.upper
+    assert fit.growth_rate_per_h == pytest.approx(math.log(2) / fit.doubling_time_h)
+    assert "doubling every" in fit.verdict
+    assert fit.curve is not None
+    assert np.all(fit.curve.lower <= fit.curve.upper)
+
+
+def test_culture_that_fills_the_field_is_logistic() -> None:
+    time_h = np.linspace(0, 120, 31)
+    fit = fit_growth(time_h, noisy(logistic(time_h, 0.06, 0.95), sd=0.02, seed=6), config=QUICK)
+    assert fit.model == "logistic"
+    assert fit.growth_rate_per_h == pytest.approx(0.06, rel=0.1)
+    assert fit.plateau == pytest.approx(0.95, abs=0.02)
+    assert "levels off" in fit.verdict
+
+
+def test_same_data_same_numbers_in_any_order() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.04, seed=7)
+    order = np.random.default_rng(0).permutation(10)
+    first = fit_growth(TIME_H, values, config=QUICK)
+    second = fit_growth(TIME_H[order], values[order], config=QUICK)
+    assert (first.lower, first.doubling_time_h, first.upper) == (second.lower, second.doubling_time_h, second.upper)
+
+
+def test_doubling_time_scales_with_the_clock_and_ignores_its_zero() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.03, seed=8)
+    first = fit_growth(TIME_H, values, config=QUICK)
+    later = fit_growth(TIME_H + 1000, values, config=QUICK)
+    slower = fit_growth(2 * TIME_H, values, config=QUICK)
+    assert first.doubling_time_h is not None
+    assert later.doubling_time_h == pytest.approx(first.doubling_time_h, rel=1e-6)
+    assert slower.doubling_time_h == pytest.approx(2 * first.doubling_time_h, rel=1e-4)
+
+
+NO_NUMBER = {
+    "few": ([0, 10, 20], [0.1, 0.15, 0.2], "at least 4 are needed"),
+    "empty": ([0, 10, 20, 30, 40], [0.001, 0.002, 0.0, 0.001, 0.003], "hardly any cells"),
+    "full": ([0, 10, 20, 30, 40], [0.9, 0.93, 0.95, 0.96, 0.96], "from the start"),
+    "flat": ([0, 10, 20, 30, 40, 50], [0.20, 0.21, 0.19, 0.2, 0.205, 0.2], "told from zero"),
+    "shrinking": ([0, 10, 20, 30, 40, 50], [0.4, 0.33, 0.28, 0.23, 0.19, 0.16], "shrinks"),
+    "slight": ([0, 1, 2, 3, 4, 5, 6], [0.2, 0.203, 0.206, 0.209, 0.212, 0.215, 0.218], "without dividing"),
+    "uncertain": ([0, 10, 20, 30, 40, 50], [0.1, 0.16, 0.12, 0.22, 0.14, 0.25], "No number"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_NUMBER)
+def test_no_number_where_the_data_cannot_carry_one(kind: str) -> None:
+    time_h, values, words = NO_NUMBER[kind]
+    fit = fit_growth(time_h, values, config=QUICK)
+    assert fit.kind in ({"uncertain", "flat"} if kind == "uncertain" else {kind})
+    assert words in fit.verdict
+    numbers = (fit.doubling_time_h, fit.growth_rate_per_h, fit.lower, fit.upper, fit.plateau, fit.aicc, fit.model)
+    assert numbers == (None,) * 7
+
+
+def test_full_after_a_while_with_too_few_times_before() -> None:
+    fit = fit_growth([0, 24, 48, 72, 96], [0.3, 0.9, 0.96, 0.97, 0.97], config=QUICK)
+    assert fit.kind == "full"
+    assert "after 0 h" in fit.verdict
+
+
+def test_gaps_are_left_out() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.02, seed=9)
+    with_gap = values.copy()
+    with_gap[4] = np.nan
+    without = np.arange(10) != 4
+    first, second = (
+        fit_growth(TIME_H, with_gap, config=QUICK),
+        fit_growth(TIME_H[without], values[without], config=QUICK),
+    )
+    assert first.doubling_time_h == second.doubling_time_h
+
+
+def test_fields_that_disagree_widen_the_interval() -> None:
+    alike = np.stack([noisy(exponential(TIME_H, 0.03), sd=0.02, seed=seed) for seed in range(4)])
+    rates = (0.02, 0.027, 0.033, 0.04)
+    differ = np.stack([noisy(exponential(TIME_H, rate), sd=0.02, seed=seed) for seed, rate in enumerate(rates)])
+    narrow = fit_growth(TIME_H, alike.mean(axis=0), fields=alike, config=QUICK)
+    wide = fit_growth(TIME_H, differ.mean(axis=0), fields=differ, config=QUICK)
+    assert narrow.rate_upper is not None
+    assert narrow.rate_lower is not None
+    assert wide.rate_upper is not None
+    assert wide.rate_lower is not None
+    assert wide.rate_upper - wide.rate_lower > 2 * (narrow.rate_upper - narrow.rate_lower)
+
+
+@pytest.mark.parametrize(
+    ("time_h", "values", "message"),
+    [
+        ([0, 1, 1, 2], [0.1] * 4, "occurs twice"),
+        ([0, 1, 2], [0.1, 0.2], "one length"),
+        ([0, 1, math.inf, 3], [0.1] * 4, "finite"),
+        ([0, 1, 2, 3], [0.1, 0.2, 1.4, 0.3], "0..1"),
+    ],
+)
+def test_impossible_input_is_refused(time_h: list[float], values: list[float], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit_growth(time_h, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "true", "sd", "correlation", "least"),
+    [
+        ("8 times", 8, 0.03, 0.04, 0.0, 0.92),
+        ("10 times, noisier", 10, 0.035, 0.08, 0.0, 0.92),
+        ("24 times, errors alike", 24, 0.03, 0.04, 0.3, 0.85),
+    ],
+)
+def test_interval_covers_the_truth(
+    name: str, times: int, true: float, sd: float, correlation: float, least: float
+) -> None:
+    time_h = np.linspace(0, 54, times)
+    hits, number = 0, 60
+    for seed in range(number):
+        values = noisy(exponential(time_h, true), sd=sd, seed=seed, correlation=correlation)
+        fit = fit_growth(time_h, values, config=GrowthConfig(bootstrap=200), seed_name=str(seed))
+        assert fit.rate_lower is not None
+        assert fit.rate_upper is not None
+        hits += fit.rate_lower <= true <= fit.rate_upper
+    assert hits / number >= least - 2 * math.sqrt(0.05 * 0.95 / number), name
+
+
+def test_cultures_that_do_not_grow_get_no_doubling_time() -> None:
+    for seed in range(60):
+        values = noisy(np.full(10, 0.3), sd=0.05, seed=seed, correlation=0.5 * (seed % 2))
+        fit = fit_growth(TIME_H, values, config=GrowthConfig(bootstrap=200), seed_name=str(seed))
+        assert fit.doubling_time_h is None, (seed, fit.verdict)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from c6seg.errors import DataError
+from c6seg.growth.measure import analysed_area_um2, cell_area_um2, confluence, read_measurements
+
+MASK = np.zeros((20, 30), bool)
+MASK[:10, :15] = True
+
+
+def test_confluence_and_area_of_the_whole_and_of_a_part() -> None:
+    part = np.zeros_like(MASK)
+    part[:, :15] = True
+    assert confluence(MASK) == 150 / 600
+    assert confluence(MASK, analysed=part) == 150 / 300
+    assert cell_area_um2(MASK, pixel_size_um=2.0) == 150 * 4
+    assert cell_area_um2(MASK, pixel_size_um=2.0, analysed=~part) == 0
+    assert analysed_area_um2((20, 30), pixel_size_um=2.0, analysed=part) == 1200
+    assert analysed_area_um2((20, 30), pixel_size_um=0.5) == 150
+
+
+def test_unknown_is_never_a_number() -> None:
+    assert cell_area_um2(MASK, pixel_size_um=None) is None
+    assert analysed_area_um2((20, 30), pixel_size_um=None) is None
+    assert math.isnan(confluence(MASK, analysed=np.zeros_like(MASK)))
+
+
+def test_what_is_no_mask_is_refused() -> None:
+    with pytest.raises(DataError, match=r"\(Y, X\) bool"):
+        confluence(MASK.astype(np.uint8))  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="one shape"):
+        confluence(MASK, analysed=np.ones((2, 2), bool))
+    with pytest.raises(DataError, match="positive"):
+        cell_area_um2(MASK, pixel_size_um=0.0)
+
+
+def test_table_is_read_with_unknowns_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.csv"
+    path.write_text("image,frame,time_h,well,confluence,flags\na,0,,A1,0.5,empty_field scale_unknown\nb,1,2.5,,,\n")
+    first, second = read_measurements(path)
+    assert (first.image, first.well, first.time_h, first.confluence) == ("a", "A1", None, 0.5)
+    assert first.flags == ("empty_field", "scale_unknown")
+    assert (second.frame, second.time_h, second.confluence, second.well) == (1, 2.5, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,frame\na,0\n", "no column 'confluence'"),
+        ("", "no column 'image' and no column 'confluence'"),
+        ("image,confluence\n", "no rows"),
+        ("image,confluence\na,many\n", "line 2: confluence is 'many'"),
+        ("image,confluence\n,0.5\n", "line 2: the column 'image' is empty"),
+    ],
+)
+def test_bad_table_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "measurements.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_measurements(path)
+
+
+def test_missing_and_binary_tables_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Cannot read"):
+        read_measurements(tmp_path / "nothing.csv")
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00\x81image")
+    with pytest.raises(DataError, match="Cannot read"):
+        read_measurements(tmp_path / "b.csv")
