@@ -188,12 +188,51 @@ def simulate_data(out: PathLike, *, count: int = 100, size: str = "480x480", see
         The same seed gives the same pictures.
     """
     from c6seg.data.synthetic import write_dataset
+
+    return write_dataset(Path(out), count=count, size_hw=_picture_size(size), seed=seed)
+
+
+def compose_data(
+    data: PathLike,
+    out: PathLike,
+    *,
+    count: int = 100,
+    size: str = "512x512",
+    seed: int = 0,
+    split: str | None = None,
+    progress: Callable[[float, int, str], None] | None = None,
+) -> Path:
+    """Write dense scenes made of the cells of an annotated data set; returns the path of their ``dataset.csv``.
+
+    Parameters
+    ----------
+    data
+        Annotated data set of grey photographs.
+    out
+        Folder to write into.
+    count, size, seed
+        As in :func:`simulate_data`.
+    split
+        ``FILE:NAME``: take cells of its training images only. None = of all images.
+    progress
+        Called with (scenes done, scenes in all, name).
+    """
+    from c6seg.data.compose_set import write_composed
+    from c6seg.data.datasets import open_dataset
+    from c6seg.data.splits import select_text
+
+    dataset = open_dataset(Path(data))
+    items = dataset.items if split is None else select_text(dataset, split, part="train")
+    return write_composed(items, Path(out), count=count, size_hw=_picture_size(size), seed=seed, progress=progress)
+
+
+def _picture_size(size: str) -> tuple[int, int]:
     from c6seg.errors import UsageError
 
     size_hw = parse_size(size)
     if size_hw is None:
-        raise UsageError("A simulated picture has no native size. Write WIDTHxHEIGHT in pixels, such as 480x480.")
-    return write_dataset(Path(out), count=count, size_hw=size_hw, seed=seed)
+        raise UsageError("A made picture has no native size. Write WIDTHxHEIGHT in pixels, such as 480x480.")
+    return size_hw
 
 
 def train(

@@ -129,8 +129,8 @@ def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: i
     for index in range(count):
         picture = simulate_image(size_hw=size_hw, seed=seed_for(seed, "synthetic data set", index))
         name = f"synthetic_{index:05d}"
-        _write_png(images / f"{name}.png", picture.pixels)
-        _write_png(masks / f"{name}.png", picture.labels.astype(np.uint16))
+        write_png(images / f"{name}.png", picture.pixels)
+        write_png(masks / f"{name}.png", picture.labels.astype(np.uint16))
         rows.append(
             {
                 "name": name,
@@ -208,7 +208,7 @@ def write_culture(
         for frame in frames:
             name = f"{prefix}_{well}_1_{_clock(frame.time_h)}_1"
             _write_tiff(images / f"{name}.tif", frame.pixels, pixel_size_um)
-            _write_png(masks / f"{name}.png", frame.labels.astype(np.uint16))
+            write_png(masks / f"{name}.png", frame.labels.astype(np.uint16))
             rows.append(
                 {
                     "image": f"{name}.tif",
@@ -230,7 +230,7 @@ def _clock(time_h: float) -> str:
     return f"{minutes // 1440:02d}d{minutes // 60 % 24:02d}h{minutes % 60:02d}m"
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write a grey PNG of 8 or 16 bits, whole or not at all."""
     with atomic_path(path) as temporary:
         Picture.fromarray(pixels).save(temporary, format="PNG")

@@ -135,6 +135,51 @@ def split(
     )
 
 
+Count = Annotated[int, typer.Option(metavar="N", help="Number of pictures.")]
+PictureSize = Annotated[str, typer.Option(metavar="WxH", help="Size of each picture, px.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same pictures.")]
+
+
+@app.command(
+    epilog="Example: c6seg data simulate simulated --count 500",
+    help="Write simulated phase-contrast pictures with their masks, for training and for trying things out.",
+)
+def simulate(
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="New folder.")],
+    count: Count = 100,
+    size: PictureSize = "480x480",
+    seed: Seed = 0,
+) -> None:
+    """Simulate a data set."""
+    from c6seg import api
+
+    say(f"{count} pictures with masks: {api.simulate_data(destination, count=count, size=size, seed=seed).parent}")
+
+
+@app.command(
+    epilog="Example: c6seg data compose my-data dense --split my-data/splits.json:split00",
+    help="Write dense scenes made of the cells of annotated sparse photographs, for training.",
+)
+def compose(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Annotated data set.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="New folder.")],
+    count: Count = 100,
+    size: PictureSize = "512x512",
+    seed: Seed = 0,
+    split: Annotated[
+        str | None, typer.Option(metavar="FILE:NAME", help="Take the cells of a division's training images only.")
+    ] = None,
+) -> None:
+    """Compose a data set."""
+    from c6seg import api
+
+    with progress_bar("Composing") as progress:
+        table = api.compose_data(
+            source, destination, count=count, size=size, seed=seed, split=split, progress=progress
+        )
+    say(f"{count} scenes with masks: {table.parent}")
+
+
 def parse_counts(text: str) -> tuple[int, int, int]:
     """Read ``15/5/10``; a :class:`UsageError` says how to write it."""
     parts = text.split("/")

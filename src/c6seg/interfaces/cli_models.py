@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,6 +50,21 @@ def check(
 
     difference = api.check_model(model, precision=precision)
     say(f"{model}: every file is unaltered; the example reproduces (largest difference {difference:.4f})")
+
+
+@app.command("export", epilog="Example:  c6seg models export my-model/ --out my-model.onnx")
+def export(
+    model: Name,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.")],
+    format_: Annotated[str, typer.Option("--format", metavar="NAME", help="onnx.")] = "onnx",
+) -> None:
+    """Write a model's network for other programs, as one file."""
+    from c6seg import api
+    from c6seg.errors import UsageError, did_you_mean
+
+    if format_ != "onnx":
+        raise UsageError(did_you_mean(format_, ["onnx"], what="format"))
+    say(f"Written: {api.export_model(model, out)}")
 
 
 @app.command("install", epilog="Example:  c6seg models install runs/my-training/bundle")

@@ -102,7 +102,7 @@ class Examples:
         return normalise(image, config.preprocess.mean, config.preprocess.std), mask[None]
 
     def windows(self, number: int) -> list[augment.Window]:
-        """Return the fixed windows that cover image ``number`` for validation; the last ones overlap their neighbours."""
+        """Return fixed windows that cover image ``number`` for validation; the last ones overlap their neighbours."""
         height, width = self.prepared(number).size_hw
         size_hw = self.config.input_size
         if size_hw is None:
@@ -128,7 +128,10 @@ class Examples:
         left, top, right, bottom = window.box_xyxy
         margin = 2
         x0, y0 = max(0, int(left) - margin), max(0, int(top) - margin)
-        x1, y1 = min(prepared.size_hw[1], int(np.ceil(right)) + margin), min(prepared.size_hw[0], int(np.ceil(bottom)) + margin)
+        x1, y1 = (
+            min(prepared.size_hw[1], int(np.ceil(right)) + margin),
+            min(prepared.size_hw[0], int(np.ceil(bottom)) + margin),
+        )
         local = augment.Window((left - x0, top - y0, right - x0, bottom - y0), window.inner_hw, window.size_hw)
         raw = select_channels(prepared.pixels[y0:y1, x0:x1], self.config.preprocess.channels)
         image = augment.cut(raise_contrast(raw, prepared.limits), local)
@@ -186,9 +189,7 @@ def steps_per_epoch(examples: Examples, *, batch: int, processes: int = 1) -> in
     return -(-count // (batch * processes))
 
 
-def _ahead(
-    positions: list[list[int]], make: Callable[[int], Example]
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _ahead(positions: list[list[int]], make: Callable[[int], Example]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Make examples in threads, up to three batches ahead, and yield them in order."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         waiting: deque[list[Future[Example]]] = deque()
@@ -238,5 +239,3 @@ def _starts(length: int, size: int) -> list[int]:
         return [0]
     count = -(-length // size)
     return [round(number * (length - size) / (count - 1)) for number in range(count)]
-
-

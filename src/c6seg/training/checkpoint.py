@@ -71,7 +71,12 @@ class MovingAverage:
 
 
 def save_checkpoint(
-    path: Path, *, network: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage | None, progress: Progress
+    path: Path,
+    *,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage | None,
+    progress: Progress,
 ) -> None:
     """Write a checkpoint, whole or not at all."""
     values = {

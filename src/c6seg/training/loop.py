@@ -108,7 +108,7 @@ class Training:
     def __post_init__(self) -> None:
         """Move the network to its device and make the optimizer."""
         self.accelerator = make_accelerator(self.config.precision)
-        network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = self.network.to(memory_format=torch.channels_last)
         kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
@@ -186,7 +186,12 @@ class Training:
             seen += len(images) * processes
             if self.report is not None:
                 status = Status(
-                    progress.epoch, config.epochs, progress.step, steps, progress.loss_sum / progress.loss_steps, self._val_dice
+                    progress.epoch,
+                    config.epochs,
+                    progress.step,
+                    steps,
+                    progress.loss_sum / progress.loss_steps,
+                    self._val_dice,
                 )
                 self.report(status)
             if stop[0]:
@@ -249,7 +254,11 @@ class Training:
     def _save(self) -> None:
         if self.accelerator.is_main_process:
             save_checkpoint(
-                self.out / LAST, network=self.raw, optimizer=self.optimizer, average=self.average, progress=self.progress
+                self.out / LAST,
+                network=self.raw,
+                optimizer=self.optimizer,
+                average=self.average,
+                progress=self.progress,
             )
         self._saved_at = time.monotonic()
 
@@ -271,7 +280,7 @@ class Training:
         return max(1, self.train.main_count * self.config.crops_per_image)
 
     def _probe_batch(self) -> int:
-        """Find the largest batch that fits on the GPU by trying a step, halving after each failure (paper, section 4)."""
+        """Find the largest batch that fits on the GPU: try a step, halve after each failure (paper, section 4)."""
         image, _ = self.train.train(0, epoch=0, index=0)
         saved = {key: value.detach().clone() for key, value in self.raw.state_dict().items()}
 

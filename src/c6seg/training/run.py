@@ -79,7 +79,9 @@ def choose_items(
     if names is not None:
         missing = sorted({name for part in names for name in part} - set(annotated))
         if missing:
-            raise DataError(f"The split names {len(missing)} images that '{data.root}' has not annotated: {missing[:5]}.")
+            raise DataError(
+                f"The split names {len(missing)} images that '{data.root}' has not annotated: {missing[:5]}."
+            )
         train, val = (tuple(annotated[name] for name in part) for part in names)
     else:
         train = tuple(item for item in annotated.values() if item.split == "train")
@@ -163,14 +165,14 @@ def object_size_px(items: Sequence[Item]) -> float | None:
         info = probe(item.image)
         labels = item.annotation.labels(info.size_hw)
         if labels.max(initial=0) == 1:
-            labels = ndimage.label(labels)[0]
+            labels = ndimage.label(labels)[0].astype(np.int32)
         areas = np.bincount(labels.ravel())[1:]
         diameters += list(np.sqrt(4 * areas[areas > 0] / np.pi))
     return round(float(np.median(diameters)), 1) if diameters else None
 
 
 def pixel_size_um(items: Sequence[Item]) -> float | None:
-    """Common pixel size of the images, um; None where one does not say or they differ by more than 2 %."""
+    """Return the common pixel size of the images, um; None where one does not say or they differ by more than 2 %."""
     sizes = [probe(item.image).pixel_size_um for item in items]
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes) or not known:
@@ -185,14 +187,18 @@ def _annotated(data: Dataset) -> dict[str, Item]:
     if not found:
         raise DataError(f"'{data.root}' has no annotated image. See what is wrong with: c6seg data check {data.root}")
     if left_out:
-        logger.warning("%d of %d images in '%s' have no annotation and are left out", left_out, len(data.items), data.root)
+        logger.warning(
+            "%d of %d images in '%s' have no annotation and are left out", left_out, len(data.items), data.root
+        )
     return found
 
 
 def _check_batch(config: TrainConfig) -> None:
     encoder = find_encoder(config.network.encoder)
     if config.batch != "auto" and config.batch < encoder.min_batch:
-        raise UsageError(f"{encoder.name} cannot train with batch {config.batch}: pass --set batch={encoder.min_batch}.")
+        raise UsageError(
+            f"{encoder.name} cannot train with batch {config.batch}: pass --set batch={encoder.min_batch}."
+        )
 
 
 def _open_run(out: Path, items: TrainingSet, config: TrainConfig, *, resume: bool) -> None:
@@ -206,7 +212,9 @@ def _open_run(out: Path, items: TrainingSet, config: TrainConfig, *, resume: boo
         if before != config:
             old, new = before.model_dump(), config.model_dump()
             keys = ", ".join(key for key in new if old[key] != new[key])
-            raise UsageError(f"The run in '{out}' was started with other options ({keys}); resume it with the same ones.")
+            raise UsageError(
+                f"The run in '{out}' was started with other options ({keys}); resume it with the same ones."
+            )
         if json.loads((out / "split.json").read_text(encoding="utf-8")) != split:
             raise UsageError(f"The run in '{out}' was started with other images; resume it with the same data.")
         return
@@ -255,8 +263,10 @@ def _spec(
         limits=config.limits,
         scores=scores,
         provenance=provenance(
-            config=json.loads(config.model_dump_json()), epoch=training.progress.best_epoch,
-            train=_names(items.train), val=_names(items.val),
+            config=json.loads(config.model_dump_json()),
+            epoch=training.progress.best_epoch,
+            train=_names(items.train),
+            val=_names(items.val),
         ),
     )
 

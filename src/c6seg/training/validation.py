@@ -46,7 +46,7 @@ class Validation:
         return mean
 
     def best_threshold(self) -> float:
-        """Return the threshold of best mean Dice, within 0.2..0.8; the middle of a plateau within 0.0005 of the best."""
+        """Return the threshold of best mean Dice within 0.2..0.8: the middle of the plateau within 0.0005 of the best."""
         low, high = round(0.2 * BINS), round(0.8 * BINS)
         curve = self.dice_by_threshold()[low : high + 1]
         good = np.flatnonzero(curve >= curve.max() - 0.0005)
@@ -54,9 +54,7 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(
-    network: nn.Module, examples: Examples, *, batch: int, loss: str, device: torch.device
-) -> Validation:
+def validate(network: nn.Module, examples: Examples, *, batch: int, loss: str, device: torch.device) -> Validation:
     """Run the network over fixed windows that cover every validation image.
 
     Windows of one image that overlap count their shared pixels once for each.
