@@ -60,9 +60,7 @@ def format_size(size_hw: tuple[int, int] | None) -> str:
     return "native" if size_hw is None else f"{size_hw[1]}x{size_hw[0]}"
 
 
-SizeHW = Annotated[
-    tuple[int, int] | None, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)
-]
+SizeHW = Annotated[tuple[int, int] | None, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)]
 
 
 class Config(BaseModel):
@@ -79,7 +77,8 @@ class PreprocessConfig(Config):
         (0.5, 99.5), description="percentiles of the whole image that are stretched to 0 and 1"
     )
     mean: tuple[float, float, float] | None = Field(
-        None, description="subtracted per channel after the stretch; None = what the encoder's weights were trained with"
+        None,
+        description="subtracted per channel after the stretch; None = what the encoder's weights were trained with",
     )
     std: tuple[float, float, float] | None = Field(None, description="divided by per channel; None = likewise")
     multiple: int = Field(32, ge=1, description="height and width are padded to a multiple of this, px")
@@ -178,7 +177,9 @@ class GrowthConfig(Config):
     seed: int = 0
 
 
-def load_config(kind: type[ModelT], source: Path | Mapping[str, Any] | None, overrides: list[str] | None = None) -> ModelT:
+def load_config(
+    kind: type[ModelT], source: Path | Mapping[str, Any] | None, overrides: list[str] | None = None
+) -> ModelT:
     """Build a configuration from a YAML file or mapping, then ``a.b=c`` overrides.
 
     Parameters

@@ -160,4 +160,6 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
 
 def _stored(path: Path, offset: int, length: int, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype = np.float16 if entry["dtype"] == "F16" else np.float32
-    return np.fromfile(path, dtype=dtype, count=length // np.dtype(dtype).itemsize, offset=offset).reshape(entry["shape"])
+    return np.fromfile(path, dtype=dtype, count=length // np.dtype(dtype).itemsize, offset=offset).reshape(
+        entry["shape"]
+    )

@@ -56,7 +56,9 @@ def build_network(config: NetworkConfig) -> tuple[nn.Module, Triple, Triple]:
     if path.suffix != ".safetensors":
         return _from_bundle(network, encoder, config.init)
     if not path.is_file():
-        raise WeightsNotFoundError(f"Weights file '{path}' does not exist. Give a .safetensors file or a bundle folder.")
+        raise WeightsNotFoundError(
+            f"Weights file '{path}' does not exist. Give a .safetensors file or a bundle folder."
+        )
     state, mean, std = read_weights(path)
     if any(key.startswith("decoder.") for key in state):
         load_network(network, state, path)

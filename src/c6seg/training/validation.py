@@ -46,7 +46,7 @@ class Validation:
         return mean
 
     def best_threshold(self) -> float:
-        """Return the threshold of best mean Dice within 0.2..0.8: the middle of the plateau within 0.0005 of the best."""
+        """Return the threshold of best mean Dice in 0.2..0.8: the middle of the plateau within 0.0005 of the best."""
         low, high = round(0.2 * BINS), round(0.8 * BINS)
         curve = self.dice_by_threshold()[low : high + 1]
         good = np.flatnonzero(curve >= curve.max() - 0.0005)

@@ -80,7 +80,9 @@ def resize(
         ``size_hw`` (+ channels), float32.
     """
     if array.ndim == 3:
-        planes = [resize(np.ascontiguousarray(array[..., c]), size_hw, box_xyxy=box_xyxy) for c in range(array.shape[2])]
+        planes = [
+            resize(np.ascontiguousarray(array[..., c]), size_hw, box_xyxy=box_xyxy) for c in range(array.shape[2])
+        ]
         return np.stack(planes, axis=2)
     if box_xyxy is None and array.shape == tuple(size_hw):
         return array
