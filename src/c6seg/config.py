@@ -173,6 +173,9 @@ class GrowthConfig(Config):
     confidence: float = Field(0.95, gt=0, lt=1)
     bootstrap: int = Field(1000, ge=100, description="resamples for the intervals")
     saturation: float = Field(0.85, gt=0, le=1, description="confluence above which growth is not exponential")
+    mask_error: float = Field(
+        0.01, ge=0, le=0.2, description="standard deviation of a constant confluence error of model-made masks"
+    )
     min_times: int = Field(4, ge=3, description="distinct usable times below which no rate is given")
     seed: int = 0
 

@@ -204,3 +204,19 @@ def test_cultures_that_do_not_grow_get_no_doubling_time() -> None:
         values = noisy(np.full(10, 0.3), sd=0.05, seed=seed, correlation=0.5 * (seed % 2))
         fit = fit_growth(TIME_H, values, config=GrowthConfig(bootstrap=200), seed_name=str(seed))
         assert fit.doubling_time_h is None, (seed, fit.verdict)
+
+
+def test_mask_error_widens_the_interval_of_a_growing_culture_only() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.01, seed=12)
+    exact, careful = (fit_growth(TIME_H, values, config=QUICK, mask_error=error) for error in (0.0, 0.01))
+    assert exact.doubling_time_h == careful.doubling_time_h
+    assert exact.lower is not None
+    assert careful.lower is not None
+    assert careful.upper is not None
+    assert careful.lower < exact.lower
+    # what too wide masks feign lies inside
+    too_wide = math.log(2) / fit_law(TIME_H, values - 0.01, values, free=2).parameters[1]
+    assert careful.lower < too_wide < careful.upper
+    still = noisy(np.full(10, 0.3), sd=0.01, seed=12)
+    flat, careful_flat = (fit_growth(TIME_H, still, config=QUICK, mask_error=error) for error in (0.0, 0.01))
+    assert flat.rate_upper == pytest.approx(careful_flat.rate_upper, abs=1e-4)

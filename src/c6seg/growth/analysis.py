@@ -124,7 +124,9 @@ def analyse(
         interval_h=config.interval_h,
         confidence=config.confidence,
     )
-    fits = [fit_series(one, config) for one in series]
+    # a table alone may come from anywhere; masks that a model made are never exact
+    mask_error = config.mask_error if any(one.manifest.get("model") for one in results) else 0.0
+    fits = [fit_series(one, config, mask_error=mask_error) for one in series]
     make_folder(out)
     write_growth(out / "growth.csv", series)
     write_fits(out / "fits.csv", series, fits)

@@ -55,7 +55,10 @@ def describe_methods(
         facts["openvino"] = str(used.get("openvino") or found["openvino"])
     threshold = _mapping(_mapping((manifest or {}).get("options"))).get("threshold")
     source = f" Times were taken from {' and '.join(time_sources)}." if time_sources else ""
-    return Methods((_segmentation(facts, name, digest, threshold) + source, _growth(config), _caution()), facts)
+    return Methods(
+        (_segmentation(facts, name, digest, threshold) + source, _growth(config, modelled=bool(name)), _caution()),
+        facts,
+    )
 
 
 def _segmentation(facts: Mapping[str, str], name: str, digest: str, threshold: object) -> str:
@@ -73,8 +76,9 @@ def _segmentation(facts: Mapping[str, str], name: str, digest: str, threshold: o
     )
 
 
-def _growth(config: GrowthConfig) -> str:
+def _growth(config: GrowthConfig, *, modelled: bool) -> str:
     sure = f"{100 * config.confidence:g} %"
+    masks = f"and a constant mask error of {100 * config.mask_error:g} points of confluence " if modelled else ""
     return (
         f"An exponential law was fitted to the times before confluence reached {100 * config.saturation:g} %, and a "
         "logistic law to all times, by weighted least squares with Huber's loss (SciPy); whether the noise is constant "
@@ -82,7 +86,7 @@ def _growth(config: GrowthConfig) -> str:
         "samples (AICc), the exponential being kept where the laws differ by less than 2. The doubling time is ln 2 "
         f"divided by the growth rate. {sure} intervals come from {config.bootstrap} refits of the laws, weighted by "
         "AICc, to resampled noise whose level and correlation between neighbouring times follow from the residuals; "
-        "differences between the fields of a well are included. No doubling time is given for fewer than "
+        f"differences between the fields of a well {masks}are included. No doubling time is given for fewer than "
         f"{config.min_times} usable times, where growth cannot be told from zero or is slighter than spreading cells "
         "can feign, where the field is full from the start, or where the interval is wider than the value."
     )

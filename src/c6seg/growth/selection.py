@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from c6seg.growth.fitting import Fit, Floats, criterion, fit_law, jacobian, law, noise_scale, refit, resample
 
 Bools = NDArray[np.bool_]
+# Largest constant error of the masks, as a part of the mean confluence.
+MASK_PART = 0.05
 # Fields of a well count as differing in rate where chance would do it less often than this.
 DIFFERENT = 0.1
 # A plateau that is assumed, not seen, costs a law as much as a parameter in AIC.
@@ -107,6 +109,28 @@ def draw(
             if count
         ]
     )
+
+
+def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float) -> float:
+    """Return by how much the rate moves when all confluences are off by ``error``, as masks that are too wide make it.
+
+    Parameters
+    ----------
+    hours
+        (T,) since the first time.
+    values
+        (T,) confluence.
+    chosen
+        The law that describes them.
+    error
+        Constant error of the confluence; at most :data:`MASK_PART` of the mean is taken, since masks of sparse
+        cultures are wrong by less.
+    """
+    time, known = hours[chosen.used], values[chosen.used]
+    step = min(error, MASK_PART * float(known.mean()))
+    off = np.stack([known + step, np.maximum(known - step, 0.0)])
+    more, less = refit(time, off, np.broadcast_to(1 / chosen.fit.scale, off.shape), chosen.fit, free=2)[:, 1]
+    return float(less - more) / 2
 
 
 def between_fields(hours: Floats, fields: Floats, chosen: Candidate, number: int, rng: np.random.Generator) -> Floats:

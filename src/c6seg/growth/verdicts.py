@@ -1,0 +1,153 @@
+"""What a series says in words: the reasons why there is no number, and what to do about them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from c6seg.config import GrowthConfig
+from c6seg.growth.fitting import Floats, law
+from c6seg.growth.selection import Bools, Candidate
+
+# Confluence below which a field counts as empty.
+EMPTY = 0.005
+# Least rise of the covered area over the observed time: cells that attach, spread or drift into focus
+# change it by a tenth or two without dividing.
+MIN_FOLD = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A fitted curve for drawing: confluence and its interval at ``time_h``, all (N,)."""
+
+    time_h: Floats
+    confluence: Floats
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthFit:
+    """What a series says about growth. Where it cannot carry a number, the numbers are None and ``verdict`` says why.
+
+    Parameters
+    ----------
+    verdict
+        In words: the result, or why there is none and what to do.
+    kind
+        ``"growing"`` where there is a number, else the reason in one word.
+    model
+        Law that AICc chose; None where no number is given.
+    growth_rate_per_h, doubling_time_h
+        Rate r of unhindered growth, and ln 2 / r.
+    lower, upper
+        Interval of the doubling time, h.
+    rate_lower, rate_upper
+        Interval of the rate, 1/h; also where it was too uncertain to be given as a number.
+    lag_h
+        Time before growth starts; None: neither law has one.
+    plateau
+        Confluence at which the logistic levels off; None where the data do not show it.
+    aicc
+        Of the chosen law, on the times before saturation.
+    other_aicc
+        Of the other law, on the same times.
+    curve
+        For drawing.
+    """
+
+    verdict: str
+    kind: Literal["growing", "few", "empty", "full", "flat", "shrinking", "slight", "uncertain"]
+    model: str | None = None
+    growth_rate_per_h: float | None = None
+    doubling_time_h: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    rate_lower: float | None = None
+    rate_upper: float | None = None
+    lag_h: float | None = None
+    plateau: float | None = None
+    aicc: float | None = None
+    other_aicc: float | None = None
+    curve: Curve | None = None
+
+
+def refuse_before(time: Floats, values: Floats, early: Bools, options: GrowthConfig) -> GrowthFit | None:
+    """Say why no law can be fitted at all, or return None."""
+    need = options.min_times
+    if time.size < need:
+        return GrowthFit(
+            f"No number: {_count(time.size)} cannot show a growth rate, at least {need} are needed. "
+            f"Add {need - time.size} or more, spread over at least one doubling.",
+            "few",
+        )
+    if values.max() < EMPTY:
+        return GrowthFit(
+            f"No number: hardly any cells, never more than {percent(values.max())} of the field. "
+            "Check focus and seeding, or look at a field with cells.",
+            "empty",
+        )
+    below = int(early.sum())
+    if below < need:
+        begin = f"after {time[early][-1] - time[0]:.3g} h" if early[0] else "from the start"
+        return GrowthFit(
+            f"No number: the field is full {begin} ({percent(values[~early].max())} covered): growth cannot be seen; "
+            f"{_count(below)} below {percent(options.saturation)}, {need} are needed. "
+            "Seed fewer cells or image more often.",
+            "full",
+        )
+    return None
+
+
+def refuse_after(
+    hours: Floats, values: Floats, early: Bools, chosen: Candidate, rates: tuple[float, float], options: GrowthConfig
+) -> GrowthFit | None:
+    """Say why the fitted rate is no number to publish, or return None."""
+    lower, upper = rates
+    rate = float(chosen.fit.parameters[1])
+    span = float(hours[early][-1] - hours[early][0])
+    begin, end = law(chosen.fit.parameters, hours[early][[0, -1]])
+    no_number = partial(GrowthFit, rate_lower=lower, rate_upper=upper)
+    sure = f"{percent(options.confidence)} interval"
+    if upper < 0:
+        change = f"{percent(values[early][0])} to {percent(values[early][-1])}"
+        words = f"No number: the covered area shrinks ({change} in {span:.3g} h)."
+        return no_number(f"{words} Cells die, detach or round up; look at the overlays.", "shrinking")
+    if lower <= 0:
+        bound = f"; if it grows at all, doubling takes more than {hours_text(math.log(2) / upper)} ({sure})"
+        return no_number(
+            f"No number: growth cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}. "
+            "Observe for longer, or average more fields of the well.",
+            "flat",
+        )
+    if end < MIN_FOLD * begin:
+        return no_number(
+            f"No number: the covered area rose by only {percent(end / begin - 1)} in {span:.3g} h, which spreading or "
+            f"moving cells can do without dividing. Observe for longer: at this rate it doubles in about "
+            f"{hours_text(math.log(2) / rate)}.",
+            "slight",
+        )
+    value, low, high = math.log(2) / rate, math.log(2) / upper, math.log(2) / lower
+    if high - low > value:
+        return no_number(
+            f"No number: the doubling time lies between {hours_text(low)} and {hours_text(high)} ({sure}), a range "
+            "wider than the value itself. Add times or fields, or observe for longer.",
+            "uncertain",
+        )
+    return None
+
+
+def _count(number: int) -> str:
+    return {0: "no usable time", 1: "a single time"}.get(number, f"{number} times")
+
+
+def percent(value: float) -> str:
+    """Write a fraction as percent, three digits."""
+    return f"{100 * value:.3g} %"
+
+
+def hours_text(value: float) -> str:
+    """Write hours, three digits, never in powers of ten."""
+    return f"{value:.3g} h" if value < 1000 else f"{round(value, -2):.0f} h"
