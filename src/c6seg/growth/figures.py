@@ -103,8 +103,9 @@ def overview_figure(series: Sequence[Series], fits: Sequence[GrowthFit]) -> Figu
         axes.plot(
             line[0], 100 * line[1], color=colour, lw=1.8, ls="-" if fit.curve is not None else ":", label=one.name
         )
-    axes.set(xlabel="time (h)", ylabel="confluence (%)", ylim=(0, None))
-    axes.legend(loc="upper left", ncols=2 if len(series) > 4 else 1)
+    top = 100 * max(0.05, *(float(one.confluence.max()) for one in series))
+    axes.set(xlabel="time (h)", ylabel="confluence (%)", ylim=(0, 1.05 * top))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.1)
     return figure
 
 
