@@ -416,10 +416,12 @@ def demo(
     from c6seg.data.synthetic import write_culture
     from c6seg.evaluation.demo import DEMO_CULTURE, DemoResult, demo_truth
     from c6seg.growth.analysis import analyse, read_results
+    from c6seg.models.bundle import DEFAULT_MODEL, open_bundle
 
+    bundle = open_bundle(DEFAULT_MODEL if model is None else model)  # an unusable one ends it before the simulation
     folder = Path(out)
     table = write_culture(folder / "culture", **DEMO_CULTURE)
-    made = segment(table.parent / "images", folder / "segmentation", model=model, progress=progress)
+    made = segment(table.parent / "images", folder / "segmentation", model=bundle.path, progress=progress)
     if made.interrupted:
         raise KeyboardInterrupt
     truth = demo_truth(table, made.out / "masks")

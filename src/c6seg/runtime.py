@@ -7,6 +7,7 @@ import csv
 import errno
 import hashlib
 import importlib
+import io
 import json
 import logging
 import os
@@ -46,9 +47,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        if isinstance(error, OutputError) or error.errno is None:
+        if isinstance(error, OutputError) or _number(error) is None:
             raise
-        raise OutputError(error.errno, f"Cannot write '{path}': {_why(error)}") from error
+        raise OutputError(_number(error), f"Cannot write '{path}': {_why(error)}") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -80,9 +81,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 scratch[1].replace(folder)
             raise
     except OSError as error:
-        if isinstance(error, OutputError) or error.errno is None:
+        if isinstance(error, OutputError) or _number(error) is None:
             raise
-        raise OutputError(error.errno, f"Cannot write '{folder}': {_why(error)}") from error
+        raise OutputError(_number(error), f"Cannot write '{folder}': {_why(error)}") from error
     finally:
         for path in scratch:
             shutil.rmtree(path, ignore_errors=True)
@@ -101,6 +102,16 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def save_picture(picture: Any, path: Path, **options: Any) -> None:
+    """Write a Pillow image or a matplotlib figure; call it inside :func:`atomic_path`.
+
+    It is encoded in memory first, because Pillow does not notice a disk that fills up in the middle of a file.
+    """
+    buffer = io.BytesIO()
+    (picture.savefig if hasattr(picture, "savefig") else picture.save)(buffer, **options)
+    path.write_bytes(buffer.getvalue())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -203,8 +214,13 @@ def _umask() -> int:
     return value
 
 
+def _number(error: OSError) -> int | None:
+    """Return the number of an error; numpy gives none where it could not write all of an array."""
+    return errno.ENOSPC if error.errno is None and " requested and " in str(error) else error.errno
+
+
 def _why(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    if _number(error) == errno.ENOSPC:
         return "the disk is full. Free some space or choose another --out."
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return "no permission to write there. Choose another --out."

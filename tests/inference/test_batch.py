@@ -243,17 +243,17 @@ def test_ctrl_c_keeps_what_is_done(
 def test_a_full_disk_is_one_clear_error(
     images: Path, tmp_path: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = Image.Image.save
+    right = Path.write_bytes
 
-    def save(self: Image.Image, file: Any, *args: Any, **options: Any) -> None:
-        if "b10" in str(file):
-            Path(file).write_bytes(b"half")
+    def write_bytes(self: Path, data: Any) -> int:
+        if "b10" in self.name:
+            right(self, b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        right(self, file, *args, **options)
+        return right(self, data)
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, "save", save)
+        patch.setattr(Path, "write_bytes", write_bytes)
         with pytest.raises(OutputError, match="the disk is full"):
             run(images, out, segmenter)
     assert files(out) == ["journal.jsonl", "masks/b2.png", "overlays/b2.jpg"]

@@ -16,7 +16,7 @@ from c6seg.data.facts import Progress
 from c6seg.data.images import IMAGE_SUFFIXES, MAX_PIXELS, Frame, probe, read_image
 from c6seg.data.splits import PARTS, Split, write_splits
 from c6seg.errors import DataError, UsageError
-from c6seg.runtime import atomic_path, make_folder, write_csv
+from c6seg.runtime import atomic_path, make_folder, save_picture, write_csv
 
 COLUMNS = (
     "name", "image", "mask", "width_px", "height_px", "pixel_size_um", "cells", "median_equivalent_diameter_px",
@@ -166,7 +166,7 @@ def _write_labels(path: Path, labels: NDArray[np.int32]) -> None:
     if path.suffix == ".png":
         from PIL import Image
 
-        Image.fromarray(labels.astype(np.uint16)).save(path, format="PNG", compress_level=6)
+        save_picture(Image.fromarray(labels.astype(np.uint16)), path, format="PNG", compress_level=6)
         return
     import tifffile
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from c6seg.errors import ImageNotFoundError, ImageReadError, ImageTooLargeError
+from c6seg.runtime import save_picture
 
 __all__ = ["Source", "broken", "check_messages", "encode", "open_source", "tifffile_messages"]
 
@@ -167,7 +168,7 @@ class PillowSource:
 def encode(path: Path, values: NDArray[np.uint8]) -> None:
     """Write 8-bit grey values, (Y, X) as PNG or TIFF and (T, Y, X) as multi-page TIFF."""
     if path.suffix.lower() == ".png":
-        Image.fromarray(values).save(path, format="PNG", compress_level=3)
+        save_picture(Image.fromarray(values), path, format="PNG", compress_level=3)
         return
     import tifffile
 

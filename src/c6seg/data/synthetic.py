@@ -24,7 +24,7 @@ from c6seg.data.synthetic_layer import border_warp, compact_labels, rasterise, t
 from c6seg.data.synthetic_optics import photograph
 from c6seg.data.synthetic_style import SceneStyle, check_size
 from c6seg.errors import UsageError
-from c6seg.runtime import atomic_path, make_folder, seed_for, write_csv
+from c6seg.runtime import atomic_path, make_folder, save_picture, seed_for, write_csv
 
 __all__ = [
     "CultureFrame",
@@ -233,7 +233,7 @@ def _clock(time_h: float) -> str:
 def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write a grey PNG of 8 or 16 bits, whole or not at all."""
     with atomic_path(path) as temporary:
-        Picture.fromarray(pixels).save(temporary, format="PNG")
+        save_picture(Picture.fromarray(pixels), temporary, format="PNG")
 
 
 def _write_tiff(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], pixel_size_um: float) -> None:

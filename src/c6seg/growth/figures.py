@@ -13,7 +13,7 @@ import numpy as np
 
 from c6seg.growth.curves import GrowthFit
 from c6seg.growth.series import Floats, Series
-from c6seg.runtime import atomic_path, write_text
+from c6seg.runtime import atomic_path, save_picture, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +152,7 @@ def save(figure: Figure, path: Path) -> str:
     text = svg(figure)
     write_text(path.with_name(path.name + ".svg"), text)
     with atomic_path(path.with_name(path.name + ".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=200)
+        save_picture(figure, temporary, format="png", dpi=200)
     return text
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from c6seg.runtime import atomic_path
+from c6seg.runtime import atomic_path, save_picture
 from c6seg.transforms.preprocess import contrast_limits, raise_contrast, resize, to_grey
 
 OUTLINE_RGB = (255, 140, 0)
@@ -65,4 +65,5 @@ def write_overlay(path: Path, pixels: NDArray[np.generic], mask: NDArray[np.bool
         It cannot be written.
     """
     with atomic_path(path) as temporary:
-        Image.fromarray(overlay(pixels, mask)).save(temporary, format="JPEG", quality=90, subsampling=0)
+        picture = Image.fromarray(overlay(pixels, mask))
+        save_picture(picture, temporary, format="JPEG", quality=90, subsampling=0)

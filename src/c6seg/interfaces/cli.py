@@ -140,8 +140,10 @@ def segment(
 def _summary(result: Any) -> None:
     """Say what was done and end with the exit code that it deserves."""
     done = len(result.inputs)
-    for _, reason in result.failures:
-        warn(f"failed: {reason}")
+    failed = len(result.failures)
+    if failed > 1 or (failed and result.interrupted):
+        for _, reason in result.failures:
+            warn(f"failed: {reason}")
     if result.interrupted:
         raise Interrupted(f"stopped by Ctrl-C; {done} images are in '{result.out}'. The same command continues.")
     if done:
@@ -150,11 +152,12 @@ def _summary(result: Any) -> None:
         frames = f" ({len(result.rows)} frames)" if len(result.rows) != done else ""
         say(f"{done} image{'s' * (done != 1)}{frames} segmented{before}; mean confluence {100 * mean:.1f} %")
         say(f"Results: {result.out}")
-    if result.failures:
-        failed = len(result.failures)
-        many = f"{failed} of {done + failed} images could not be segmented"
-        if not quiet():
-            warn(f"c6seg: {many}; see '{result.out / 'failures.csv'}'")
+    if failed:
+        if failed == 1:
+            warn(f"c6seg: 1 of {done + 1} images could not be segmented: {result.failures[0][1]}")
+        elif not quiet():
+            table = result.out / "failures.csv"
+            warn(f"c6seg: {failed} of {done + failed} images could not be segmented; see '{table}'")
         raise typer.Exit(SOME_FAILED if done else WRONG_USE)
 
 

@@ -148,9 +148,10 @@ def write_bundle(
                 raise BundleError(f"Cannot write a bundle: '{source / name}' is missing.")
             shutil.copyfile(source / name, temporary / name)
         (temporary / "example").mkdir()
-        Image.fromarray(example).save(temporary / EXAMPLE_INPUT, optimize=True)
+        runtime.save_picture(Image.fromarray(example), temporary / EXAMPLE_INPUT, format="PNG", optimize=True)
         probability = predict(temporary, spec.preprocess, example)
-        Image.fromarray(np.round(probability * 65535).astype(np.uint16)).save(temporary / EXAMPLE_OUTPUT)
+        stored = Image.fromarray(np.round(probability * 65535).astype(np.uint16))
+        runtime.save_picture(stored, temporary / EXAMPLE_OUTPUT, format="PNG")
         created = spec.created or runtime.provenance()["created"]
         card = model_card(spec.model_copy(update={"created": created}))
         (temporary / CARD_FILE).write_text(card, encoding="utf-8")

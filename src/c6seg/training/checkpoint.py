@@ -86,8 +86,24 @@ def save_checkpoint(
         "average": None if average is None else {"updates": average.updates, "state": average.state},
         "progress": asdict(progress),
     }
-    with atomic_path(path) as temporary:
-        torch.save(values, temporary)
+    save_tensors(path, values)
+
+
+def save_tensors(path: Path, values: Any) -> None:
+    """Write what torch can save, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the folder may not be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(values, file)
+        except RuntimeError as error:  # torch hides the reason behind an error of its own
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(

@@ -34,6 +34,7 @@ from c6seg.training.checkpoint import (
     load_checkpoint,
     rewind_metrics,
     save_checkpoint,
+    save_tensors,
 )
 from c6seg.training.losses import segmentation_loss
 from c6seg.training.validation import validate
@@ -264,10 +265,7 @@ class Training:
 
     def _save_best(self) -> None:
         if self.accelerator.is_main_process:
-            from c6seg.runtime import atomic_path
-
-            with atomic_path(self.out / BEST) as temporary:
-                torch.save(self.raw.state_dict(), temporary)
+            save_tensors(self.out / BEST, self.raw.state_dict())
 
     def _batch_size(self) -> int:
         if self.config.batch != "auto":

@@ -134,6 +134,7 @@ def run_training(
     preprocess = preprocess.model_copy(update={"mean": preprocess.mean or mean, "std": preprocess.std or std})
     config = config.model_copy(update={"preprocess": preprocess})
     _check_batch(config)
+    _check_sizes((*items.train, *items.val, *items.extra))
     _open_run(out, items, config, resume=resume)
     training = Training(
         network, Examples(items.train, config, extra=items.extra), Examples(items.val, config), config, out, report
@@ -199,6 +200,14 @@ def _check_batch(config: TrainConfig) -> None:
         raise UsageError(
             f"{encoder.name} cannot train with batch {config.batch}: pass --set batch={encoder.min_batch}."
         )
+
+
+def _check_sizes(items: Sequence[Item]) -> None:
+    """Find an annotation that does not fit its image now, rather than in the middle of the training."""
+    for item in items:
+        size_hw = probe(item.image).size_hw
+        if item.annotation is not None and item.annotation.size_hw not in {None, size_hw}:
+            item.annotation.mask(size_hw)  # raises the AnnotationError
 
 
 def _open_run(out: Path, items: TrainingSet, config: TrainConfig, *, resume: bool) -> None:
