@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from c6seg.config import TrainConfig, dump_yaml, load_config
+from c6seg.config import DataSource, TrainConfig, dump_yaml, load_config
 from c6seg.data.datasets import Dataset, Item
 from c6seg.data.images import probe
 from c6seg.errors import DataError, OutputError, TrainingError, UsageError
@@ -286,13 +286,9 @@ def _training_data(items: TrainingSet, config: TrainConfig) -> tuple[TrainingDat
     for item in (*items.train, *items.val, *items.extra):
         counts[item.image.parent.parent.name] = counts.get(item.image.parent.parent.name, 0) + 1
     found = []
-    for name, count in counts.items():
-        source = sources.get(name)
-        found.append(
-            TrainingData(name=name, licence="unspecified", images=count)
-            if source is None
-            else TrainingData(name=name, licence=source.licence, source=source.source, note=source.note, images=count)
-        )
+    for name in (*counts, *(name for name in sources if name not in counts)):
+        source = sources.get(name, DataSource(name=name))
+        found.append(TrainingData(**source.model_dump(), images=counts.get(name)))
     return tuple(found)
 
 
