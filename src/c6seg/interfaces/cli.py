@@ -68,7 +68,7 @@ def demo(
     """
     from c6seg import api
 
-    warn("Simulating four wells and segmenting them with the embedded model ...")
+    warn(f"Simulating four wells and segmenting them with {model or 'the embedded model'} ...")
     with progress_bar("Segmenting") as progress:
         result = api.demo(out, model=model, progress=progress)
     say("well  doubling time (95 % interval)   simulated truth   mask Dice")
