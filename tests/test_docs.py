@@ -3,7 +3,8 @@
 A fenced block whose first line says ``console run`` or ``python run`` is run, page by page from top to bottom, in a
 folder of its own that holds what the page asks for in a comment, ``<!-- needs: photographs -->``. In a console block
 the lines after ``$`` are commands and the others what they must say: numbers may differ, ``...`` stands for anything.
-``exit=1`` behind ``run`` is the exit code of the block's last command.
+``exit=1`` behind ``run`` is the exit code of the block's last command. Trainings are made short (``QUICK``) unless
+it says ``as-is``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import itertools
 import math
 import re
 import shlex
+import sys
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
@@ -99,13 +101,13 @@ def alike(expected: str, given: str) -> bool:
     return re.fullmatch(pattern, plain(given), re.DOTALL) is not None
 
 
-def run_command(command: str) -> tuple[int, str]:
+def run_command(command: str, *, quick: bool = True) -> tuple[int, str]:
     """Run one line through the real command line; exit code, and all that it said."""
     program, *arguments = shlex.split(command)
     assert program == "c6seg", f"only c6seg can be run, not {program}"
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = run(app, [*arguments, *QUICK.get(arguments[0], [])])
+        code = run(app, [*arguments, *(QUICK.get(arguments[0], []) if quick else [])])
     return code, said.getvalue()
 
 
@@ -121,7 +123,7 @@ def run_block(block: Block, names: dict[str, Any]) -> None:
     pairs = list(commands(block.text))
     assert pairs, f"{block.where}: no command"
     for number, (command, expected) in enumerate(pairs, start=1):
-        code, said = run_command(command)
+        code, said = run_command(command, quick="as-is" not in block.words)
         wanted = block.exit_code if number == len(pairs) else 0
         assert code == wanted, f"{block.where}: {command}\nexit code {code}, expected {wanted}\n{said}"
         if expected.strip():
@@ -261,6 +263,9 @@ def workplace(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    if "huggingface_hub.constants" in sys.modules:  # it has read the environment already
+        monkeypatch.setattr(sys.modules["huggingface_hub.constants"], "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("C6SEG_WEIGHTS", raising=False)

@@ -174,9 +174,7 @@ def compose(
     from c6seg import api
 
     with progress_bar("Composing") as progress:
-        table = api.compose_data(
-            source, destination, count=count, size=size, seed=seed, split=split, progress=progress
-        )
+        table = api.compose_data(source, destination, count=count, size=size, seed=seed, split=split, progress=progress)
     say(f"{count} scenes with masks: {table.parent}")
 
 
