@@ -83,7 +83,7 @@ def forbidden(importer: str, imported: str) -> bool:
 @pytest.mark.parametrize("name", modules())
 def test_imports_go_down_only(name: str) -> None:
     room = name.split(".", maxsplit=1)[0]
-    assert room in RANK, f"{name} belongs to no layer: add it to the list here and in docs/architecture.md"
+    assert room in RANK, f"{name} belongs to no layer: add it to the list here and in docs/explanation/architecture.md"
     rooms = set(RANK)
     # an interface shows what api returns, and may name its type
     for line, target in imports(modules()[name], types=room != "interfaces"):
