@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,32 +16,51 @@ from c6seg.data.synthetic import simulate_image, write_png
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 BLOCK_TORCH = """
-import sys
-for name in ("torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate", "safetensors", "onnx"):
-    sys.modules[name] = None  # makes the import of this name fail, as where it is not installed
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate", "onnx"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
 """
 
 
-@pytest.fixture
-def c6seg(tmp_path: Path) -> Run:
-    """Run ``c6seg ARGUMENTS`` in a process; ``start`` is Python that runs first, ``prefix`` stands before it."""
+@pytest.fixture(scope="session")
+def run_c6seg() -> Run:
+    """Run ``c6seg ARGUMENTS`` in a process that works in ``folder``.
+
+    ``start`` is Python that runs first, ``prefix`` stands before the command.
+    """
 
     def run(
-        *arguments: str | Path, start: str | None = None, prefix: Sequence[str] = (), cwd: Path | None = None
+        *arguments: str | Path, folder: Path, start: str | None = None, prefix: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "120"}
-        environment |= {"XDG_DATA_HOME": str(tmp_path / "user-data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        environment |= {"XDG_DATA_HOME": str(folder / "user-data"), "XDG_CACHE_HOME": str(folder / "cache")}
         if start is not None:
-            folder = tmp_path / "start"
-            folder.mkdir(exist_ok=True)
-            (folder / "sitecustomize.py").write_text(start)
-            environment["PYTHONPATH"] = str(folder)
+            (folder / "start").mkdir(exist_ok=True)
+            (folder / "start" / "sitecustomize.py").write_text(start)
+            environment["PYTHONPATH"] = str(folder / "start")
         command = [*prefix, sys.executable, "-m", "c6seg", *(str(argument) for argument in arguments)]
         return subprocess.run(
-            command, capture_output=True, text=True, env=environment, cwd=cwd or tmp_path, timeout=300, check=False
+            command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300, check=False
         )
 
     return run
+
+
+@pytest.fixture
+def c6seg(run_c6seg: Run, tmp_path: Path) -> Run:
+    """Run ``c6seg ARGUMENTS`` in a process that works in ``tmp_path``."""
+    return partial(run_c6seg, folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def without_torch() -> str:
+    """Python that makes every package of the extra ``train`` unimportable."""
+    return BLOCK_TORCH
 
 
 @pytest.fixture
