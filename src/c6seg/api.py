@@ -6,22 +6,39 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c6seg.api_data import check_data, compose_data, convert_data, describe_data, simulate_data, split_data
+from c6seg.api_models import check_model, doctor, export_model, install_model, list_models, open_model
 from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 
 if TYPE_CHECKING:
-    from c6seg.data.checks import Finding
-    from c6seg.data.convert import Conversion
-    from c6seg.data.describe import DataSheet
-    from c6seg.data.splits import Split
     from c6seg.evaluation.demo import DemoResult
     from c6seg.evaluation.protocol import Evaluation
     from c6seg.growth.analysis import GrowthResult
     from c6seg.inference.batch import BatchResult
-    from c6seg.machine import Fact
     from c6seg.models.bundle import Bundle
     from c6seg.training.loop import Status
 
 PathLike = str | Path
+
+__all__ = [
+    "check_data",
+    "check_model",
+    "compose_data",
+    "convert_data",
+    "demo",
+    "describe_data",
+    "doctor",
+    "evaluate",
+    "export_model",
+    "grow",
+    "install_model",
+    "list_models",
+    "open_model",
+    "segment",
+    "simulate_data",
+    "split_data",
+    "train",
+]
 
 
 def segment(
@@ -145,96 +162,6 @@ def grow(
     return analyse(results, folder, config=options, title=heading, failures=failures)
 
 
-def check_data(data: PathLike, **options: Any) -> list[Finding]:
-    """Say what is wrong with a data set, errors first; options as in :func:`c6seg.data.checks.check_dataset`."""
-    from c6seg.data.checks import check_dataset
-
-    return check_dataset(data, **options)
-
-
-def describe_data(data: PathLike, **options: Any) -> DataSheet:
-    """Measure a data set; options as in :func:`c6seg.data.describe.describe_dataset`."""
-    from c6seg.data.describe import describe_dataset
-
-    return describe_dataset(data, **options)
-
-
-def convert_data(source: PathLike, destination: PathLike, **options: Any) -> Conversion:
-    """Write a data set as images/, masks/ and dataset.csv; options as in :func:`c6seg.data.convert.convert_dataset`."""
-    from c6seg.data.convert import convert_dataset
-
-    return convert_dataset(source, destination, **options)
-
-
-def split_data(data: PathLike, **options: Any) -> tuple[Path, list[Split]]:
-    """Divide a data set at random, several times; options as in :func:`c6seg.data.divide.divide_dataset`."""
-    from c6seg.data.divide import divide_dataset
-
-    return divide_dataset(data, **options)
-
-
-def simulate_data(out: PathLike, *, count: int = 100, size: str = "480x480", seed: int = 0) -> Path:
-    """Write simulated pictures with their masks as a data set; returns the path of its ``dataset.csv``.
-
-    Parameters
-    ----------
-    out
-        Folder to write into.
-    count
-        Number of pictures.
-    size
-        ``WIDTHxHEIGHT``, px.
-    seed
-        The same seed gives the same pictures.
-    """
-    from c6seg.data.synthetic import write_dataset
-
-    return write_dataset(Path(out), count=count, size_hw=_picture_size(size), seed=seed)
-
-
-def compose_data(
-    data: PathLike,
-    out: PathLike,
-    *,
-    count: int = 100,
-    size: str = "512x512",
-    seed: int = 0,
-    split: str | None = None,
-    progress: Callable[[float, int, str], None] | None = None,
-) -> Path:
-    """Write dense scenes made of the cells of an annotated data set; returns the path of their ``dataset.csv``.
-
-    Parameters
-    ----------
-    data
-        Annotated data set of grey photographs.
-    out
-        Folder to write into.
-    count, size, seed
-        As in :func:`simulate_data`.
-    split
-        ``FILE:NAME``: take cells of its training images only. None = of all images.
-    progress
-        Called with (scenes done, scenes in all, name).
-    """
-    from c6seg.data.compose_set import write_composed
-    from c6seg.data.datasets import open_dataset
-    from c6seg.data.splits import select_text
-
-    dataset = open_dataset(Path(data))
-    items = dataset.items if split is None else select_text(dataset, split, part="train")
-    return write_composed(items, Path(out), count=count, size_hw=_picture_size(size), seed=seed, progress=progress)
-
-
-def _picture_size(size: str) -> tuple[int, int]:
-    from c6seg.errors import UsageError
-
-    size_hw = parse_size(size)
-    if size_hw is None:
-        raise UsageError("A made picture has no native size. Write WIDTHxHEIGHT in pixels, such as 480x480.")
-    return size_hw
-
-
 def train(
     data: PathLike,
     out: PathLike,
@@ -297,27 +224,6 @@ def train(
 
     items = choose_items(dataset, extra=others, names=names, seed=config.seed)
     return run_training(items, Path(out), config, resume=resume, report=report)
-
-
-def export_model(model: PathLike, out: PathLike) -> Path:
-    """Write a model's network as one self-contained ONNX file (input and output as in the bundle's).
-
-    Parameters
-    ----------
-    model
-        Name or folder.
-    out
-        File to write, ``.onnx``.
-
-    Raises
-    ------
-    C6segError
-        An unusable model, no permission, or the part of c6seg that writes ONNX is not installed.
-    """
-    from c6seg.models.bundle import open_bundle
-    from c6seg.models.onnx_file import write_single_file
-
-    return write_single_file(open_bundle(model).onnx_path, Path(out))
 
 
 def evaluate(
@@ -428,63 +334,6 @@ def demo(
     title = "c6seg demo: four simulated cultures"
     result = analyse([read_results(made.out)], folder, config=GrowthConfig(), title=title, truth=truth)
     return DemoResult(result, truth)
-
-
-def list_models() -> list[Bundle]:
-    """List the embedded and the installed models."""
-    from c6seg.models.bundle import list_bundles
-
-    return list_bundles()
-
-
-def open_model(model: PathLike) -> Bundle:
-    """Open a model by name or folder and check its hashes; raises BundleError."""
-    from c6seg.models.bundle import open_bundle
-
-    return open_bundle(model)
-
-
-def check_model(model: PathLike, *, precision: str = "f32") -> float:
-    """Check a model's files and that its example still gives the stored probability.
-
-    Parameters
-    ----------
-    model
-        Name or folder.
-    precision
-        ``f32``, ``bf16`` or ``auto``.
-
-    Returns
-    -------
-    float
-        Largest difference of a probability to the stored one.
-
-    Raises
-    ------
-    BundleError
-        A file is missing or altered, or the example does not reproduce.
-    """
-    from functools import partial
-
-    from c6seg.inference.engine import choose_precision, predict_pixels
-    from c6seg.models.bundle import check_bundle, open_bundle
-
-    chosen = choose_precision(precision)
-    return check_bundle(open_bundle(model), partial(predict_pixels, precision=chosen), precision=chosen)
-
-
-def install_model(folder: PathLike, *, force: bool = False) -> Bundle:
-    """Copy a bundle into the user's models, where its name finds it; raises BundleError and OutputError."""
-    from c6seg.models.bundle import install_bundle
-
-    return install_bundle(Path(folder), replace=force)
-
-
-def doctor(out: PathLike = ".") -> list[Fact]:
-    """Look at versions, devices, precision, memory, disk and extras of this machine."""
-    from c6seg.machine import facts
-
-    return facts(Path(out))
 
 
 def _name_hints(name: str) -> tuple[str | None, float | None]:

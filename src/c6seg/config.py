@@ -210,9 +210,11 @@ def load_config(
         values = loaded
     elif source is not None:
         values = _copy(source)
+    config = validate(kind, values, where=f"'{source}'" if isinstance(source, Path) else "the options")
     for text in overrides or []:
         _override(values, text)
-    return validate(kind, values, where=str(source) if isinstance(source, Path) else "the options")
+        config = validate(kind, values, where=f"'{text}'")
+    return config
 
 
 def validate(kind: type[ModelT], values: Mapping[str, Any], *, where: str) -> ModelT:

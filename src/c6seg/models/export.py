@@ -28,6 +28,8 @@ except ImportError as error:  # pragma: no cover
 
 ONNX_NAME = "model.onnx"
 WEIGHTS_NAME = "weights.safetensors"
+LARGEST_FOLDED = 4096
+"""Constants with more elements are not folded: a transposed weight would lie on disk a second time."""
 
 
 class _Probability(nn.Module):
@@ -105,7 +107,9 @@ def _simplify(program: Any) -> Any:
     import onnxscript.optimizer
 
     model = program.model
-    onnxscript.optimizer.fold_constants(model, onnx_shape_inference=False)
+    onnxscript.optimizer.fold_constants(
+        model, onnx_shape_inference=False, input_size_limit=LARGEST_FOLDED, output_size_limit=LARGEST_FOLDED
+    )
     onnxscript.optimizer.remove_unused_nodes(model)
     proto = program.model_proto
     for node in proto.graph.node:

@@ -1,0 +1,90 @@
+"""The verbs of ``c6seg models`` and ``c6seg doctor``; :mod:`c6seg.api` offers them too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from c6seg.machine import Fact
+    from c6seg.models.bundle import Bundle
+
+PathLike = str | Path
+
+
+def list_models() -> list[Bundle]:
+    """List the embedded and the installed models."""
+    from c6seg.models.bundle import list_bundles
+
+    return list_bundles()
+
+
+def open_model(model: PathLike) -> Bundle:
+    """Open a model by name or folder and check its hashes; raises BundleError."""
+    from c6seg.models.bundle import open_bundle
+
+    return open_bundle(model)
+
+
+def check_model(model: PathLike, *, precision: str = "f32") -> float:
+    """Check a model's files and that its example still gives the stored probability.
+
+    Parameters
+    ----------
+    model
+        Name or folder.
+    precision
+        ``f32``, ``bf16`` or ``auto``.
+
+    Returns
+    -------
+    float
+        Largest difference of a probability to the stored one.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or altered, or the example does not reproduce.
+    """
+    from functools import partial
+
+    from c6seg.inference.engine import choose_precision, predict_pixels
+    from c6seg.models.bundle import check_bundle, open_bundle
+
+    chosen = choose_precision(precision)
+    return check_bundle(open_bundle(model), partial(predict_pixels, precision=chosen), precision=chosen)
+
+
+def install_model(folder: PathLike, *, force: bool = False) -> Bundle:
+    """Copy a bundle into the user's models, where its name finds it; raises BundleError and OutputError."""
+    from c6seg.models.bundle import install_bundle
+
+    return install_bundle(Path(folder), replace=force)
+
+
+def doctor(out: PathLike = ".") -> list[Fact]:
+    """Look at versions, devices, precision, memory, disk and extras of this machine."""
+    from c6seg.machine import facts
+
+    return facts(Path(out))
+
+
+def export_model(model: PathLike, out: PathLike) -> Path:
+    """Write a model's network as one self-contained ONNX file (input and output as in the bundle's).
+
+    Parameters
+    ----------
+    model
+        Name or folder.
+    out
+        File to write, ``.onnx``.
+
+    Raises
+    ------
+    C6segError
+        An unusable model, no permission, or the part of c6seg that writes ONNX is not installed.
+    """
+    from c6seg.models.bundle import open_bundle
+    from c6seg.models.onnx_file import write_single_file
+
+    return write_single_file(open_bundle(model).onnx_path, Path(out))
