@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -150,7 +151,8 @@ class Segmenter:
         flat = bool(frame.pixels.max() == frame.pixels.min())
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
         # one grey value shows nothing; stretching its contrast would only show the network a colour it never saw
-        probability = np.zeros(size_hw, np.float32) if flat else self._probability(frame, factor)
+        network_hw = self._network_size(size_hw, factor, known=source != "unknown")
+        probability = np.zeros(size_hw, np.float32) if flat else self._probability(frame, network_hw)
         mask = probability >= self.threshold
         if flat:
             mask = np.zeros(size_hw, np.bool_)
@@ -165,7 +167,7 @@ class Segmenter:
             probability=probability,
             mask=mask,
             pixel_size_um=pixel_size_um,
-            scale=factor,
+            scale=math.sqrt(network_hw[0] * network_hw[1] / (size_hw[0] * size_hw[1])),
             scale_source=source,
             uncertainty=float(np.mean(4 * probability * (1 - probability))),
             flags=tuple(sorted(flags)),
@@ -192,10 +194,19 @@ class Segmenter:
         kept = float(np.clip(factor, *SCALE_LIMITS))
         return kept, ["scale_extreme"] if kept != factor else []
 
-    def _probability(self, frame: Frame, factor: float) -> NDArray[np.float32]:
+    def _network_size(self, image_hw: tuple[int, int], factor: float, *, known: bool) -> tuple[int, int]:
+        """Size at which the network sees the image.
+
+        Without a pixel size, a model that was trained on whole images scaled to one size gets them at that size.
+        """
+        trained_hw = self.bundle.spec.scale.whole_image
+        if not known and trained_hw is not None:
+            return trained_hw
+        return max(1, round(image_hw[0] * factor)), max(1, round(image_hw[1] * factor))
+
+    def _probability(self, frame: Frame, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         height, width = (int(size) for size in frame.pixels.shape[:2])
-        size_hw = (max(1, round(height * factor)), max(1, round(width * factor)))
-        if factor > 1 and size_hw[0] * size_hw[1] > self.config.max_pixels:
+        if size_hw[0] * size_hw[1] > max(self.config.max_pixels, height * width):
             raise ImageTooLargeError(
                 f"Image '{frame.name}' is {width}x{height} px and would become {size_hw[1]}x{size_hw[0]} px at the "
                 f"scale of the model, above the limit of {self.config.max_pixels} px. Crop it, or check the pixel size."

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator
 
-from c6seg.config import Config, PreprocessConfig, validate
+from c6seg.config import Config, PreprocessConfig, SizeHW, validate
 from c6seg.errors import BundleError, ConfigError
 
 FORMAT: Literal["c6seg-bundle/1"] = "c6seg-bundle/1"
@@ -22,6 +22,9 @@ class ScaleSpec(Config):
 
     pixel_size_um: float | None = Field(None, gt=0, description="um per pixel of the training images; None = mixed")
     object_size_px: float | None = Field(None, gt=0, description="median equivalent diameter of the cells, px")
+    whole_image: SizeHW = Field(
+        None, description="WIDTHxHEIGHT to which whole images were scaled in training; native = they were not"
+    )
 
 
 class TrainingData(Config):

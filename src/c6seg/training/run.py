@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from c6seg.config import DataSource, TrainConfig, dump_yaml, load_config
 from c6seg.data.datasets import Dataset, Item
@@ -129,6 +131,7 @@ def run_training(
     TrainingError
         The loss diverged, or a network that started from a bundle did not become better than it.
     """
+    torch.manual_seed(seed_for(config.seed, "initial weights"))
     network, mean, std = build_network(config.network)
     preprocess = config.preprocess
     preprocess = preprocess.model_copy(update={"mean": preprocess.mean or mean, "std": preprocess.std or std})
@@ -266,7 +269,7 @@ def _spec(
         encoder=find_encoder(config.network.encoder).name,
         licence=config.licence,
         preprocess=config.preprocess,
-        scale=ScaleSpec(pixel_size_um=pixel_size_um(own), object_size_px=object_size_px(items.train)),
+        scale=_scale(own, config),
         threshold=threshold,
         training_data=_training_data(items, config),
         limits=config.limits,
@@ -277,6 +280,20 @@ def _spec(
             train=_names(items.train),
             val=_names(items.val),
         ),
+    )
+
+
+def _scale(items: Sequence[Item], config: TrainConfig) -> ScaleSpec:
+    """Scale at which the network saw its training images: that of the files, unless whole images were resized."""
+    pixel, size = pixel_size_um(items), object_size_px(items)
+    if config.fit == "crop" or config.input_size is None:
+        return ScaleSpec(pixel_size_um=pixel, object_size_px=size)
+    height, width = config.input_size
+    shrunk = float(np.median([math.sqrt(math.prod(probe(item.image).size_hw) / (height * width)) for item in items]))
+    return ScaleSpec(
+        pixel_size_um=None if pixel is None else round(pixel * shrunk, 4),
+        object_size_px=None if size is None else round(size / shrunk, 1),
+        whole_image=config.input_size,
     )
 
 

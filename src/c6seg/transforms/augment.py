@@ -56,7 +56,9 @@ def random_window(
         span = min(size / scale, float(length))
         spans.append(span)
         inner.append(min(size, max(1, round(span * scale))))
-        starts.append(rng.uniform(0.0, length - span) if span < length else 0.0)
+        start = rng.uniform(0.0, length - span) if span < length else 0.0
+        # At the original scale whole pixels are cut: a fraction of a pixel would blur what inference sees sharp.
+        starts.append(float(round(start)) if span == size else start)
     box = (starts[1], starts[0], min(starts[1] + spans[1], image_hw[1]), min(starts[0] + spans[0], image_hw[0]))
     return Window(box, (inner[0], inner[1]), size_hw)
 
