@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c6seg.api_data import check_data, compose_data, convert_data, describe_data, simulate_data, split_data
-from c6seg.api_models import check_model, doctor, export_model, install_model, list_models, open_model
+from c6seg.api_models import check_model, doctor, export_model, install_model, list_models, open_model, record_score
 from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "install_model",
     "list_models",
     "open_model",
+    "record_score",
     "segment",
     "simulate_data",
     "split_data",

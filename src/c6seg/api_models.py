@@ -62,6 +62,30 @@ def install_model(folder: PathLike, *, force: bool = False) -> Bundle:
     return install_bundle(Path(folder), replace=force)
 
 
+def record_score(model: PathLike, name: str, summary: PathLike) -> Bundle:
+    """Write the Dice of an evaluation into a model's card, with its interval and the images that were scored.
+
+    Parameters
+    ----------
+    model
+        Folder of the bundle; changed in place.
+    name
+        What the score is called on the card, such as ``test_dice``.
+    summary
+        ``FILE.summary.json`` that :func:`c6seg.api.evaluate` wrote, with ``FILE.csv`` beside it.
+
+    Raises
+    ------
+    C6segError
+        No such bundle or summary, or the bundle cannot be written.
+    """
+    from c6seg.evaluation.evaluate import read_score
+    from c6seg.models.bundle import copy_bundle, open_bundle
+
+    bundle = open_bundle(Path(model))
+    return copy_bundle(bundle, bundle.path, scores={name: read_score(Path(summary))}, replace=True)
+
+
 def doctor(out: PathLike = ".") -> list[Fact]:
     """Look at versions, devices, precision, memory, disk and extras of this machine."""
     from c6seg.machine import facts

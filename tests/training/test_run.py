@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from c6seg import api
+from c6seg.data.datasets import open_dataset
+from c6seg.data.images import read_image
 from c6seg.errors import ConfigError, DataError, OutputError, TrainingError, UsageError
 from c6seg.models.bundle import open_bundle
 from c6seg.training.checkpoint import read_metrics
@@ -206,7 +208,6 @@ def test_training_in_bf16_learns_real_cells(shared_data, tmp_path, monkeypatch):
     """Three photographs, a few steps from ImageNet weights: the validation Dice beats marking everything."""
     monkeypatch.setenv("C6SEG_WEIGHTS", str(shared_data / "weights"))
     splits = {"train": ["set01", "set15"], "val": ["set03"]}
-    from c6seg.data.datasets import open_dataset
     from c6seg.training.recipe import load_recipe
     from c6seg.training.run import choose_items, run_training
 
@@ -234,3 +235,33 @@ def test_without_torch_the_install_line_is_printed(tmp_path):
     assert done.returncode == 2
     (tmp_path / "x").touch()
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_of_whole_resized_images_says_at_which_size_and_scale(tiny_data, tmp_path):
+    from c6seg.inference.segmenter import Segmenter
+
+    options = ["fit=resize", "input_size=64x64", "epochs=1"]
+    bundle = train(tiny_data, tmp_path / "run", *options)
+    native = train(tiny_data, tmp_path / "native", "epochs=1").spec.scale
+    assert bundle.spec.scale.whole_image == (64, 64)
+    assert native.whole_image is None
+    shrunk = np.sqrt(96 * 112 / 64**2)
+    assert bundle.spec.scale.object_size_px == pytest.approx(native.object_size_px / shrunk, abs=0.1)
+    picture = read_image(open_dataset(tiny_data).items[0].image)
+    found = Segmenter(bundle).segment(picture)
+    assert found.scale == pytest.approx(1 / shrunk)
+    assert found.mask.shape == picture.pixels.shape
+
+
+def test_the_score_of_an_evaluation_goes_on_the_card(finished, tiny_data, tmp_path):
+    import shutil
+
+    shutil.copytree(finished / "bundle", tmp_path / "bundle")
+    api.evaluate(tiny_data, model=str(tmp_path / "bundle"), out=tmp_path / "scores.csv")
+    bundle = api.record_score(tmp_path / "bundle", "own_dice", tmp_path / "scores.summary.json")
+    score = bundle.spec.scores["own_dice"]
+    assert score["n"] == len(score["images"]) == 5
+    assert score["lower"] <= score["mean"] <= score["upper"]
+    assert "own_dice" in (bundle.path / "README.md").read_text()
+    with pytest.raises(DataError, match="no summary"):
+        api.record_score(tmp_path / "bundle", "own_dice", tmp_path / "scores.csv")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +165,33 @@ def write_evaluation(path: Path, evaluation: Evaluation, **details: Any) -> Path
     summary = path.with_suffix(".summary.json") if path.suffix.lower() == ".csv" else Path(f"{path}.summary.json")
     runtime.write_json(summary, {**evaluation.summary(), **details, **runtime.provenance()})
     return summary
+
+
+def read_score(summary: Path) -> dict[str, Any]:
+    """Read the Dice of a summary for a model card: mean, lower, upper, n, input size, data and names of the images.
+
+    Raises
+    ------
+    DataError
+        The file is no summary of an evaluation, or its table is not beside it.
+    """
+    try:
+        found = json.loads(summary.read_text(encoding="utf-8"))
+        dice = found["scores"]["dice"]
+        table = summary.with_name(summary.name.removesuffix(".summary.json") + ".csv")
+        with table.open(newline="", encoding="utf-8") as file:
+            names = [row["image"] for row in csv.DictReader(file)]
+        return {
+            "mean": round(dice["mean"], 4),
+            "lower": round(dice["low"], 4),
+            "upper": round(dice["high"], 4),
+            "n": dice["n"],
+            "input_size": found["input_size"],
+            "data": Path(found["data"]).name,
+            "images": names,
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{summary}' is no summary of an evaluation with its table beside it: {error}") from error
 
 
 def _score(

@@ -67,6 +67,19 @@ def export(
     say(f"Written: {api.export_model(model, out)}")
 
 
+@app.command("record", epilog="Example:  c6seg models record my-model/ test_dice scores.summary.json")
+def record(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle; its card is changed.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the score is called on the card.")],
+    summary: Annotated[str, typer.Argument(metavar="SUMMARY", help="FILE.summary.json of `c6seg evaluate`.")],
+) -> None:
+    """Write the Dice of an evaluation into a model's card: mean, interval, images."""
+    from c6seg import api
+
+    bundle = api.record_score(folder, name, summary)
+    say(f"{bundle.spec.name}: {name} {bundle.spec.scores[name]['mean']:.4f} is on the card")
+
+
 @app.command("install", epilog="Example:  c6seg models install runs/my-training/bundle")
 def install(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle.")],

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ __all__ = [
     "ScaleSpec",
     "TrainingData",
     "check_bundle",
+    "copy_bundle",
     "install_bundle",
     "list_bundles",
     "open_bundle",
@@ -161,6 +162,42 @@ def write_bundle(
     return open_bundle(folder.absolute())
 
 
+def copy_bundle(
+    bundle: Bundle, target: Path, *, scores: Mapping[str, Mapping[str, Any]] | None = None, replace: bool = False
+) -> Bundle:
+    """Copy a bundle whole or not at all, with further scores on its card.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    target
+        Folder to write; may be the bundle's own when ``replace`` is True.
+    scores
+        Name of a score: ``mean``, ``lower``, ``upper``, ``n`` and whatever else the card shall say.
+    replace
+        Replace a bundle that is already there.
+
+    Raises
+    ------
+    OutputError
+        A bundle is there and ``replace`` is False, or the folder cannot be written.
+    """
+    from c6seg.models.card import model_card
+
+    with _new_folder(target, replace=replace) as temporary:
+        for name in (SPEC_FILE, *bundle.spec.files):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path / name, temporary / name)
+        if scores:
+            merged = {**bundle.spec.scores, **{name: dict(values) for name, values in scores.items()}}
+            spec = bundle.spec.model_copy(update={"scores": merged})
+            (temporary / CARD_FILE).write_text(model_card(spec), encoding="utf-8")
+            files = {**spec.files, CARD_FILE: runtime.sha256(temporary / CARD_FILE)}
+            (temporary / SPEC_FILE).write_text(dump_yaml(spec.model_copy(update={"files": files})), encoding="utf-8")
+    return open_bundle(target.absolute())
+
+
 def install_bundle(source: Path, *, replace: bool = False) -> Bundle:
     """Copy a bundle into the user's model folder, where its name finds it.
 
@@ -174,12 +211,7 @@ def install_bundle(source: Path, *, replace: bool = False) -> Bundle:
     bundle = open_bundle(Path(source))
     if (EMBEDDED / bundle.spec.name).exists():
         raise BundleError(f"The name {bundle.spec.name!r} belongs to an embedded model. Change it in {SPEC_FILE}.")
-    target = user_models() / bundle.spec.name
-    with _new_folder(target, replace=replace) as temporary:
-        for name in (SPEC_FILE, *bundle.spec.files):
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path / name, temporary / name)
-    return open_bundle(target)
+    return copy_bundle(bundle, user_models() / bundle.spec.name, replace=replace)
 
 
 def check_bundle(bundle: Bundle, predict: Predict, *, precision: str = "f32") -> float:
