@@ -201,6 +201,30 @@ def test_two_inputs_of_one_name_are_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_of_images_that_are_not_given_any_more_are_named(
+    images: Path, tmp_path: Path, segmenter: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(images, tmp_path / "out", segmenter)
+    assert not caplog.records
+    run(images / "b2.png", tmp_path / "out", segmenter)
+    assert [row["image"] for row in table(tmp_path / "out" / "measurements.csv")] == ["b2"]
+    assert "2 masks of other images" in caplog.text
+    assert "b10.png" in caplog.text
+
+
+def test_a_file_name_that_is_no_utf8(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (images / "b2.png").rename(images / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    result = run(images, tmp_path / "out", segmenter)
+    assert not result.failures
+    assert "caf\\udce9" in {row["image"] for row in table(tmp_path / "out" / "measurements.csv")}
+    assert (tmp_path / "out" / "masks" / name).is_file()
+    assert run(images, tmp_path / "out", segmenter).resumed == 3
+
+
 def test_no_images_and_results_as_images(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(ImageNotFoundError, match="has no image"):

@@ -101,6 +101,7 @@ def segment_images(
         _sweep(folder)
         result = batch.run(paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)
+        _say_what_is_left(folder, result)
     return result
 
 
@@ -131,6 +132,20 @@ def options_key(segmenter: Segmenter) -> str:
         "c6seg": runtime.versions()["c6seg"],
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _say_what_is_left(folder: Path, result: BatchResult) -> None:
+    """Warn of masks of an earlier run on other images: they stay, but the tables are about the images given now."""
+    named = {row["image"] for row in result.rows}
+    left = sorted(path.name for path in folder.glob("masks/[!.]*") if image_name(path) not in named)
+    if left and not result.interrupted:
+        runtime.logger.warning(
+            "%d masks of other images are in '%s' (such as %s), but not in its tables, which are about the images "
+            "given now; give all images of a folder together, or each batch its own --out",
+            len(left),
+            folder,
+            left[0],
+        )
 
 
 def _sweep(folder: Path) -> None:

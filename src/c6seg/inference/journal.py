@@ -19,6 +19,8 @@ from c6seg.errors import OutputError
 from c6seg.runtime import _why, atomic_path
 
 JOURNAL_FILE = "journal.jsonl"
+# a file name that is no UTF-8 is written as the escape that JSON reads back
+ERRORS = "backslashreplace"
 
 
 class Journal:
@@ -82,11 +84,11 @@ def open_journal(folder: Path, key: str, *, fresh: bool = False) -> Iterator[Jou
     path = folder / JOURNAL_FILE
     with _locked(folder):
         entries = {} if fresh else _read(path, key)
-        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", errors=ERRORS) as file:
             file.write(json.dumps({"format": "c6seg-journal/1", "key": key}) + "\n")
             file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries.values())
         try:
-            opened = path.open("a", encoding="utf-8")
+            opened = path.open("a", encoding="utf-8", errors=ERRORS)
         except OSError as error:
             raise OutputError(error.errno, f"Cannot write '{path}': {_why(error)}") from error
         with contextlib.closing(opened):

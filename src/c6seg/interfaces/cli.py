@@ -94,7 +94,7 @@ def segment(
         float | None, typer.Option(metavar="UM", help="Edge of a pixel in um; overrides what the file says.")
     ] = None,
     clusters: Annotated[
-        str | None, typer.Option(metavar="POLICY", help="Dense clusters: include, exclude or report.")
+        str | None, typer.Option(metavar="POLICY", help="Dense clusters: include, the only one in this version.")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
