@@ -126,32 +126,57 @@ def _simplify(program: Any) -> Any:
 
 def _move_weights_out(model: Any, weights: Path) -> None:
     """Replace each initializer that is a tensor of the safetensors file by a pointer into it."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     size, header = _safetensors_header(weights)
-    cast_from: list[Any] = []
+    stored = {name: _stored(weights, size, entry) for name, entry in header.items() if name != "__metadata__"}
+    # The exporter stores the weight of a linear layer transposed, under a name of its own.
+    matrices = {array.tobytes(): name for name, array in stored.items() if array.ndim == 2}
+    nodes: list[Any] = []
     for tensor in model.graph.initializer:
-        entry = header.get(tensor.name.removeprefix("network."))
-        if entry is None or entry["shape"] != list(tensor.dims) or tensor.data_type != TensorProto.FLOAT:
+        if tensor.data_type != TensorProto.FLOAT:
             continue
-        start, end = entry["data_offsets"]
-        original = numpy_helper.to_array(tensor)
-        stored = _stored(weights, size + start, end - start, entry)
-        # The exporter may fold a layer into a weight of the same name; such a weight must stay in the graph.
-        if not np.array_equal(stored, original.astype(stored.dtype)):
-            continue
-        name = tensor.name
-        tensor.ClearField("raw_data")
-        tensor.ClearField("float_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", weights.name), ("offset", size + start), ("length", end - start)):
-            tensor.external_data.add(key=key, value=str(value))
-        if entry["dtype"] == "F16":
-            tensor.data_type = TensorProto.FLOAT16
-            tensor.name = name + ":float16"
-            cast_from.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT, name=f"cast:{name}"))
-    for node in reversed(cast_from):
+        value = numpy_helper.to_array(tensor)
+        key = tensor.name.removeprefix("network.")
+        # A layer may have been folded into a weight of the same name; such a weight must stay in the graph.
+        if key in stored and np.array_equal(stored[key], value.astype(stored[key].dtype)):
+            nodes += _point(tensor, weights.name, size, header[key], transposed=False)
+        elif value.ndim == 2 and value.size > LARGEST_FOLDED:
+            match = next((matrices[data] for data in _bytes_transposed(value) if data in matrices), None)
+            if match is not None:
+                nodes += _point(tensor, weights.name, size, header[match], transposed=True)
+    for node in reversed(nodes):
         model.graph.node.insert(0, node)
+
+
+def _bytes_transposed(value: np.ndarray[Any, Any]) -> list[bytes]:
+    return [value.T.astype(dtype).tobytes() for dtype in (np.float16, np.float32)]
+
+
+def _point(tensor: Any, location: str, start: int, entry: dict[str, Any], *, transposed: bool) -> list[Any]:
+    """Make an initializer a pointer into the weights file; return the nodes that make its value of what lies there."""
+    from onnx import TensorProto, helper
+
+    name, half = tensor.name, entry["dtype"] == "F16"
+    first, last = entry["data_offsets"]
+    for kind in ("raw_data", "float_data", "dims"):
+        tensor.ClearField(kind)
+    tensor.dims.extend(entry["shape"])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", start + first), ("length", last - first)):
+        tensor.external_data.add(key=key, value=str(value))
+    nodes = []
+    if half:
+        tensor.data_type = TensorProto.FLOAT16
+    if half or transposed:
+        tensor.name = f"{name}:stored"
+    if half:
+        target = f"{name}:float32" if transposed else name
+        nodes.append(helper.make_node("Cast", [tensor.name], [target], to=TensorProto.FLOAT, name=f"cast:{name}"))
+    if transposed:
+        source = f"{name}:float32" if half else tensor.name
+        nodes.append(helper.make_node("Transpose", [source], [name], perm=[1, 0], name=f"transpose:{name}"))
+    return nodes
 
 
 def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
@@ -162,8 +187,8 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
     return 8 + length, header
 
 
-def _stored(path: Path, offset: int, length: int, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _stored(path: Path, start: int, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype = np.float16 if entry["dtype"] == "F16" else np.float32
-    return np.fromfile(path, dtype=dtype, count=length // np.dtype(dtype).itemsize, offset=offset).reshape(
-        entry["shape"]
-    )
+    first, last = entry["data_offsets"]
+    count = (last - first) // np.dtype(dtype).itemsize
+    return np.fromfile(path, dtype=dtype, count=count, offset=start + first).reshape(entry["shape"])
