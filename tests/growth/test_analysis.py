@@ -72,6 +72,34 @@ def test_two_plates_together(tmp_path: Path) -> None:
     assert [one.name for one in result.series] == ["one A1", "two A1"]
 
 
+def test_two_plates_with_the_same_image_names_are_never_averaged(tmp_path: Path) -> None:
+    plates = [results(tmp_path / name, growing(rate=rate)) for name, rate in (("ctrl", 0.03), ("drug", 0.015))]
+    for folder, grey in zip(plates, (60, 200), strict=True):
+        (folder / "overlays").mkdir()
+        Image.fromarray(np.full((40, 60), grey, np.uint8)).save(folder / "overlays" / "A1_0h.jpg")
+    result = api.grow(plates, tmp_path / "out")
+    assert [one.name for one in result.series] == ["ctrl A1", "drug A1"]
+    doubling = [fit.doubling_time_h for fit in result.fits]
+    assert doubling == pytest.approx([np.log(2) / 0.03, np.log(2) / 0.015], rel=1e-2)
+    assert result.report.read_text().count("data:image/jpeg") == 4
+
+
+def test_results_of_one_time_each_make_one_series(tmp_path: Path) -> None:
+    folders = [
+        results(tmp_path / f"day{day}", [f"A1,0,,,{0.08 * 2**day:.3f},", f"A2,0,,,{0.05 * 2**day:.3f},"])
+        for day in range(4)
+    ]
+    result = api.grow(folders, tmp_path / "out")
+    assert [one.name for one in result.series] == ["A1", "A2"]
+    assert [one.time_h.tolist() for one in result.series] == [[0.0, 24.0, 48.0, 72.0]] * 2
+
+
+def test_an_interval_that_is_not_needed_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "seg", growing())
+    assert run(app, ["growth", str(folder), "--out", str(tmp_path / "out"), "--interval", "3"]) == 0
+    assert "--interval 3 was not needed: the times come from the file names" in capsys.readouterr().err
+
+
 def test_command_line_writes_and_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = results(tmp_path / "seg", growing(clock=False))
     code = run(app, ["growth", str(folder), "--out", str(tmp_path / "out"), "--interval", "6"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from c6seg.data.images import image_name
 from c6seg.errors import DataError
 from c6seg.growth.curves import GrowthFit, fit_series
 from c6seg.growth.measure import Measurement, read_measurements
+from c6seg.growth.names import parse_name
 from c6seg.growth.series import Series, group_series
 from c6seg.runtime import make_folder
 
@@ -119,6 +121,7 @@ def analyse(
     from c6seg.growth.report import write_report
     from c6seg.growth.tables import write_fits, write_growth
 
+    results = _told_apart(results)
     series = group_series(
         [row for one in results for row in one.measurements],
         interval_h=config.interval_h,
@@ -144,6 +147,29 @@ def analyse(
     return GrowthResult(out, tuple(series), tuple(fits), report, tuple(failures))
 
 
+def _told_apart(results: Sequence[Results]) -> list[Results]:
+    """Put the folder in front of images whose names occur in several results.
+
+    A folder that names neither well, field nor time stands for a plate, whose wells are not those of another one.
+    """
+    counts = Counter(name for one in results for name in {row.image for row in one.measurements})
+    if not counts or max(counts.values()) == 1:
+        return list(results)
+    folders = [one.folder.resolve() for one in results]
+    shared = Path(os.path.commonpath([folder.parent for folder in folders]))
+    found = []
+    for one, folder in zip(results, folders, strict=True):
+        label = folder.relative_to(shared).as_posix()
+        parts = parse_name(label)
+        plate = label if parts.well is parts.field is parts.time_h is None else None
+        rows = (
+            replace(row, image=f"{label}/{row.image}", path=f"{label}/{row.path or row.image}", plate=plate)
+            for row in one.measurements
+        )
+        found.append(replace(one, measurements=tuple(rows)))
+    return found
+
+
 def _overlays(results: Sequence[Results], series: Sequence[Series]) -> dict[str, list[tuple[float, Path]]]:
     """Overlay of the first field at each time of each series."""
     folders = {(row.image, row.frame): one.folder / "overlays" for one in results for row in one.measurements}
@@ -151,7 +177,7 @@ def _overlays(results: Sequence[Results], series: Sequence[Series]) -> dict[str,
     for one in series:
         for time, images in zip(one.time_h, one.images, strict=True):
             image, frame = min(images)
-            folder = folders[image, frame]
+            folder, image = folders[image, frame], image.rpartition("/")[2]
             choices = (folder / f"{image}.jpg", folder / image / f"{frame:04d}.jpg")
             path = next((choice for choice in choices if choice.is_file()), None)
             if path is not None:

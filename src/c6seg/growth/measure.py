@@ -37,6 +37,8 @@ class Measurement:
         Words about the quality of the frame.
     path
         File with the folders that tell it from the other images, where known; they may name well and time.
+    plate
+        What tells wells of one name apart, where images of one name come from several results; wins over the name.
     """
 
     image: str
@@ -47,6 +49,7 @@ class Measurement:
     cell_area_um2: float | None = None
     flags: tuple[str, ...] = ()
     path: str | None = None
+    plate: str | None = None
 
 
 def confluence(mask: NDArray[np.bool_], *, analysed: NDArray[np.bool_] | None = None) -> float:

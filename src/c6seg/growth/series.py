@@ -120,6 +120,8 @@ def _samples(measurements: Iterable[Measurement]) -> tuple[list[_Sample], list[t
         parts = parse_name(row.path or row.image)
         if row.well is not None:
             parts = replace(parts, well=parse_name(row.well).well or row.well)
+        if row.plate is not None:
+            parts = replace(parts, line=row.plate)
         unit = row.image if row.image in long else "|".join([parts.stem, parts.field or "", parts.crop or ""])
         if row.confluence is None or not 0 <= row.confluence <= 1:
             dropped.append((parts.well or parts.stem or "series", row.image))

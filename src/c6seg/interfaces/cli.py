@@ -248,6 +248,9 @@ def growth(
         say(f"{series.name:<{width}}  {fit.verdict}")
         for note in series.notes:
             warn(f"{series.name}: {note}")
+    sources = dict.fromkeys(series.time_source for series in result.series)
+    if interval is not None and not any("interval" in source for source in sources):
+        warn(f"--interval {interval:g} was not needed: the times come from {' and '.join(sources)}")
     say(f"Report: {result.report}")
     for _, reason in result.failures:
         warn(f"failed: {reason}")
