@@ -151,3 +151,8 @@ def test_methods_without_a_manifest_claim_no_model() -> None:
     assert isinstance(methods, Methods)
     assert "U-Net" not in " ".join(methods.paragraphs)
     assert "200 refits" in methods.paragraphs[1]
+
+
+def test_methods_name_the_threshold_that_was_used() -> None:
+    manifest = {"model": {"name": "m1"}, "threshold": 0.435, "options": {"threshold": None}}
+    assert "at a threshold of 0.435." in describe_methods(CONFIG, manifest=manifest).paragraphs[0]

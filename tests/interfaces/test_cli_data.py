@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_check_lists_faults_and_ends_with_1_on_errors_only(data: Path, capsys: p
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("ERROR\timages/im3.tif\twithout annotation\t")
     assert out[-1] == "1 error, 1 warning, 0 notes"
+
+
+def test_check_names_files_of_an_export_as_they_are_in_it(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data.parent / "cache"))
+    Image.fromarray(np.zeros((64, 80), np.uint8)).save(data / "masks" / "im2.png")
+    export = shutil.make_archive(str(data.parent / "my export"), "zip", data)
+    assert run(app, ["data", "check", export]) == 0
+    assert capsys.readouterr().out.startswith("WARNING\tmy export.zip/images/im2.tif\tnothing is annotated")
 
 
 def test_check_folds_many_findings_of_one_kind(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,7 +161,7 @@ def _told_apart(results: Sequence[Results]) -> list[Results]:
     for one, folder in zip(results, folders, strict=True):
         label = folder.relative_to(shared).as_posix()
         parts = parse_name(label)
-        plate = label if parts.well is parts.field is parts.time_h is None else None
+        plate = label if parts.well is None and parts.field is None and parts.time_h is None else None
         rows = (
             replace(row, image=f"{label}/{row.image}", path=f"{label}/{row.path or row.image}", plate=plate)
             for row in one.measurements

@@ -53,7 +53,7 @@ def describe_methods(
     used = _mapping((manifest or {}).get("versions"))
     if "openvino" in used or "openvino" in found:
         facts["openvino"] = str(used.get("openvino") or found["openvino"])
-    threshold = _mapping(_mapping((manifest or {}).get("options"))).get("threshold")
+    threshold = (manifest or {}).get("threshold")
     source = f" Times were taken from {' and '.join(time_sources)}." if time_sources else ""
     return Methods(
         (_segmentation(facts, name, digest, threshold) + source, _growth(config, modelled=bool(name)), _caution()),
@@ -67,7 +67,7 @@ def _segmentation(facts: Mapping[str, str], name: str, digest: str, threshold: o
             f"Confluence, the covered part of the analysed area, was measured with c6seg {facts['c6seg']} "
             "as the part of the image that the masks mark as cell."
         )
-    cut = f" at a threshold of {float(threshold):.2g}" if isinstance(threshold, int | float) else ""
+    cut = f" at a threshold of {float(threshold):.3g}" if isinstance(threshold, int | float) else ""
     mark = f" (SHA-256 {digest[:16]})" if digest else ""
     return (
         f"Phase-contrast images were segmented into cell and background with c6seg {facts['c6seg']}, model "

@@ -88,6 +88,8 @@ _TIMES = tuple(
     )
 )
 _INDEX = re.compile(r"(?:(?<![A-Za-z])t|frame[ _-]?|time[ _-]?)(?P<index>\d+)" + _END, re.IGNORECASE)
+# A cell line, not frame 3; "xy3t3" is position 3, frame 3.
+_3T3 = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=NIH)|(?<=nih))3T3(?![0-9])", re.IGNORECASE)
 _FIELD = re.compile(
     r"(?<![A-Za-z])(?P<kind>xy|s|f|p|fov|field|site|pos|position|series)[ _-]?(?P<field>\d+)(?![0-9])", re.IGNORECASE
 )
@@ -141,7 +143,7 @@ def _parse_stem(stem: str) -> NameParts:
         if match:
             return _from_instrument(match.groupdict())
     time_h, absolute, rest = _take_time(stem)
-    index = _INDEX.search(rest)
+    index = _frame_number(rest)
     rest = _without(rest, index) if index else rest
     well = _NAMED_WELL.search(rest) or _last_well(rest)
     found = _FIELD.search(rest)
@@ -168,6 +170,12 @@ def _parse_stem(stem: str) -> NameParts:
         absolute=absolute,
         stem=rest.strip(" _-.(#"),
     )
+
+
+def _frame_number(text: str) -> re.Match[str] | None:
+    lines = [match.span() for match in _3T3.finditer(text)]
+    found = _INDEX.finditer(text)
+    return next((match for match in found if not any(begin < match.start() < end for begin, end in lines)), None)
 
 
 def _take_time(text: str) -> tuple[float | None, bool, str]:

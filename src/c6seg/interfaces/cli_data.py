@@ -227,6 +227,10 @@ def _show_findings(findings: Sequence[Any], root: Path, *, everything: bool) -> 
 
 
 def _short(file: Path, root: Path) -> str:
+    for folder in file.parents:
+        # an export was unpacked into the cache, which means nothing to its owner
+        if folder.parent.name == "exports" and folder.name.startswith(f"{root.stem}-"):
+            return f"{root.name}/{file.relative_to(folder).as_posix()}"
     return file.relative_to(root).as_posix() if file != root and file.is_relative_to(root) else str(file)
 
 
