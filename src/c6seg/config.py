@@ -145,7 +145,11 @@ class TrainConfig(Config):
     checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0 = each epoch")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     tune_threshold: bool = True
-    name: str = Field("", description="name of the bundle; empty = the run folder's name")
+    name: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="name of the bundle (letters, digits, '.', '_', '-'); empty = the run folder's name",
+    )
     licence: str = Field("unspecified", description="licence of the bundle")
     limits: tuple[str, ...] = Field((), description="what the model is known not to do well, for its card")
     data_sources: tuple[DataSource, ...] = Field((), description="licences and sources of the training data")

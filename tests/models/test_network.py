@@ -36,6 +36,8 @@ def test_every_encoder_builds_trains_a_step_and_exports(encoder, tmp_path):
     loss.backward()
     optimizer.step()
     assert torch.isfinite(loss)
+    # Several processes wait for the gradient of every weight.
+    assert not [key for key, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
     assert sum(not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)) > 50
 
     network.eval()

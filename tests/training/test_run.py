@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,8 +13,10 @@ import torch
 from c6seg import api
 from c6seg.data.datasets import open_dataset
 from c6seg.data.images import read_image
+from c6seg.data.synthetic import write_dataset
 from c6seg.errors import ConfigError, DataError, OutputError, TrainingError, UsageError
 from c6seg.models.bundle import open_bundle
+from c6seg.training import run
 from c6seg.training.checkpoint import read_metrics
 
 from .conftest import TINY
@@ -30,9 +31,16 @@ def train(data, out, *more, **options):
 @pytest.fixture(scope="module")
 def finished(tiny_data, tmp_path_factory):
     """An uninterrupted run."""
-    out = tmp_path_factory.mktemp("runs") / "whole"
+    out = tmp_path_factory.mktemp("runs") / "whole run (1)"
     train(tiny_data, out, STEPS)
     return out
+
+
+@pytest.fixture
+def without_export(monkeypatch):
+    """Leave out the export, which takes most of the time of a tiny training."""
+    monkeypatch.setattr(run, "_write", lambda training, spec: None)
+    monkeypatch.setattr(run, "open_bundle", lambda folder: None)
 
 
 def state(out):
@@ -60,6 +68,7 @@ def comparable(out):
 def test_a_run_gives_a_bundle_that_says_what_it_is(finished):
     bundle = open_bundle(finished / "bundle")
     assert bundle.spec.encoder == "MobileNetV2"
+    assert bundle.spec.name == "whole-run-1", "a folder may have any name, a bundle may not"
     assert bundle.spec.scale.object_size_px is not None
     assert len(bundle.spec.provenance["train"]) == 4
     assert 0.2 <= bundle.spec.threshold <= 0.8
@@ -69,6 +78,7 @@ def test_a_run_gives_a_bundle_that_says_what_it_is(finished):
     assert all(np.isfinite(line["val_loss"]) for line in lines)
 
 
+@pytest.mark.usefixtures("without_export")
 def test_the_same_seed_gives_the_same_run_and_another_one_does_not(finished, tiny_data, tmp_path):
     train(tiny_data, tmp_path / "again", STEPS)
     assert_same(state(finished), state(tmp_path / "again"))
@@ -106,15 +116,15 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(finished, tiny_data, tmp_path):
     command = [sys.executable, "-m", "c6seg", "train", "--data", str(tiny_data), "--out", str(out), "--init", "random"]
     for override in [*TINY, STEPS]:
         command += ["--set", override]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    while line and "epoch 1/3" not in line:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
         line = process.stderr.readline()
-    assert line, "the training ended before its first epoch was told"
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 130
+        while line and "epoch 1/3" not in line:
+            line = process.stderr.readline()
+        assert line, "the training ended before its first epoch was told"
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == 130
     assert "--resume" in rest
     assert "Traceback" not in rest
     done = subprocess.run([*command, "--resume"], check=False, capture_output=True, text=True)
@@ -127,11 +137,15 @@ def test_a_run_folder_is_not_written_over(finished, tiny_data):
         train(tiny_data, finished, STEPS)
 
 
-def test_resuming_with_other_options_or_images_is_refused(finished, tiny_data):
+def test_resuming_with_other_options_or_images_is_refused(finished, tiny_data, tmp_path):
     with pytest.raises(UsageError, match="learning_rate"):
         train(tiny_data, finished, STEPS, "learning_rate=0.5", resume=True)
+    write_dataset(tmp_path, count=4, size_hw=(64, 64), seed=0)
+    with pytest.raises(UsageError, match="other images"):
+        train(tmp_path, finished, STEPS, resume=True)
 
 
+@pytest.mark.usefixtures("without_export")
 def test_a_damaged_checkpoint_is_one_line(tiny_data, tmp_path):
     out = tmp_path / "run"
     train(tiny_data, out, "epochs=1")
@@ -148,7 +162,7 @@ def test_a_training_that_diverges_stops(tiny_data, tmp_path):
 
 def test_a_bundle_starts_a_training_and_a_worse_result_is_not_shipped(finished, tiny_data, tmp_path):
     better = train(tiny_data, tmp_path / "on", init=str(finished / "bundle"))
-    assert better.spec.scores["validation_dice_at_start"]["mean"] > 0
+    assert better.spec.scores["validation_dice_at_start"]["n"] == 1
     with pytest.raises(TrainingError, match="no bundle was written"):
         train(
             tiny_data,
@@ -162,12 +176,17 @@ def test_a_bundle_starts_a_training_and_a_worse_result_is_not_shipped(finished, 
     assert not (tmp_path / "worse/bundle").exists()
 
 
-def test_early_stopping_ends_a_training_that_no_longer_learns(tiny_data, tmp_path):
-    train(tiny_data, tmp_path / "run", "epochs=30", "early_stopping=2", "learning_rate=1e-12", "ema=0")
-    lines = list(read_metrics(tmp_path / "run/metrics.jsonl"))
-    assert len(lines) < 30
-    best = int(np.argmin([line["val_loss"] for line in lines]))
-    assert len(lines) == best + 3
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.usefixtures("without_export")
+def test_early_stopping_ends_a_training_that_no_longer_learns(tiny_data, tmp_path, every):
+    """It is decided where there is a validation, and a stopped training stays stopped."""
+    options = ["epochs=30", f"validate_every={every}", "early_stopping=2", "learning_rate=1e-12", "ema=0"]
+    for resume in (False, True):
+        train(tiny_data, tmp_path / "run", *options, resume=resume)
+        lines = list(read_metrics(tmp_path / "run/metrics.jsonl"))
+        assert len(lines) < 30
+        best = min((line for line in lines if "val_loss" in line), key=lambda line: line["val_loss"])["epoch"]
+        assert len(lines) == best + 1 + -(-2 // every) * every
 
 
 def test_unknown_names_offer_the_nearest(tiny_data, tmp_path):
@@ -177,6 +196,8 @@ def test_unknown_names_offer_the_nearest(tiny_data, tmp_path):
         train(tiny_data, tmp_path / "run", "epoch=3")
     with pytest.raises(ConfigError, match=r"Did you mean 'paper'"):
         api.train(tiny_data, tmp_path / "run", recipe="papre")
+    with pytest.raises(ConfigError, match="name = 'my model'"):
+        train(tiny_data, tmp_path / "run", "name=my model")
     assert not (tmp_path / "run").exists()
 
 
@@ -223,17 +244,16 @@ def test_training_in_bf16_learns_real_cells(shared_data, tmp_path, monkeypatch):
     assert bundle.spec.scale.pixel_size_um == pytest.approx(0.8708, abs=1e-3)
 
 
-def test_without_torch_the_install_line_is_printed(tmp_path):
+def test_without_torch_the_install_line_is_printed(tiny_data, tmp_path):
     script = "import sys; sys.modules['torch'] = None\nfrom c6seg.interfaces.cli import main\nmain()"
     done = subprocess.run(
-        [sys.executable, "-c", script, "train", "--data", str(tmp_path), "--out", str(tmp_path / "run")],
+        [sys.executable, "-c", script, "train", "--data", str(tiny_data), "--out", str(tmp_path / "run")],
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": ""},
     )
     assert done.returncode == 2
-    (tmp_path / "x").touch()
+    assert "c6seg[train]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -265,3 +285,11 @@ def test_the_score_of_an_evaluation_goes_on_the_card(finished, tiny_data, tmp_pa
     assert "own_dice" in (bundle.path / "README.md").read_text()
     with pytest.raises(DataError, match="no summary"):
         api.record_score(tmp_path / "bundle", "own_dice", tmp_path / "scores.csv")
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_finished_training_goes_on_when_resumed_with_more_epochs(tiny_data, tmp_path):
+    train(tiny_data, tmp_path / "run", "epochs=1")
+    train(tiny_data, tmp_path / "run", "epochs=2", resume=True)
+    assert [line["epoch"] for line in read_metrics(tmp_path / "run/metrics.jsonl")] == [0, 1]
+    assert "epochs: 2" in (tmp_path / "run/config.yaml").read_text()

@@ -74,6 +74,11 @@ def _unet(encoder: Encoder) -> nn.Module:
     network: nn.Module = smp.Unet(
         encoder.library_name, encoder_weights=None, decoder_interpolation="bilinear", in_channels=3, classes=1
     )
+    for name in ("_conv_head", "_bn1"):
+        # Of EfficientNet smp keeps the classifier's first layers without using them: several processes would wait for
+        # their gradient.
+        if hasattr(network.encoder, name):
+            getattr(network.encoder, name).requires_grad_(False)
     return network
 
 

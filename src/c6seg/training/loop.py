@@ -7,7 +7,6 @@ any step and resumed from its last checkpoint gives, on one device, bit for bit 
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,12 @@ from types import FrameType
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import find_executable_batch_size
 from torch import nn
 
 from c6seg.config import TrainConfig
 from c6seg.errors import TrainingError
-from c6seg.runtime import cpu_has_bf16, logger, seed_for
+from c6seg.models.encoders import find_encoder
+from c6seg.runtime import seed_for
 from c6seg.training.batches import Examples, steps_per_epoch, train_batches
 from c6seg.training.checkpoint import (
     MovingAverage,
@@ -36,6 +33,7 @@ from c6seg.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
+from c6seg.training.device import largest_batch, make_accelerator
 from c6seg.training.losses import segmentation_loss
 from c6seg.training.validation import validate
 
@@ -57,27 +55,6 @@ class Status:
 
 
 Report = Callable[[Status], None]
-
-
-def make_accelerator(precision: str) -> Accelerator:
-    """Choose device and precision: bf16 where the processor or GPU multiplies it in hardware.
-
-    Parameters
-    ----------
-    precision
-        ``auto``, ``bf16`` or ``fp32``.
-    """
-    cpu = not torch.cuda.is_available()
-    if precision == "auto":
-        precision = "bf16" if (cpu_has_bf16() if cpu else torch.cuda.is_bf16_supported()) else "fp32"
-    wanted = "bf16" if precision == "bf16" else "no"
-    # Accelerate keeps one state per process; a second training in it may want another precision.
-    if AcceleratorState().initialized if AcceleratorState._shared_state else False:
-        AcceleratorState._reset_state()
-    if not cpu:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    return Accelerator(mixed_precision=wanted, cpu=cpu)
 
 
 @dataclass
@@ -142,6 +119,8 @@ class Training:
             self.progress = load_checkpoint(
                 self.out / LAST, network=self.raw, optimizer=self.optimizer, average=self.average
             )
+            # Decided anew: a training may be resumed with more or fewer epochs.
+            self.progress.finished = self._is_over()
         if self.accelerator.is_main_process:
             rewind_metrics(self.out / METRICS, epoch=self.progress.epoch)
         if not self.progress.batch:
@@ -154,7 +133,8 @@ class Training:
     def load_best(self) -> None:
         """Put the weights of the best epoch into the network."""
         if self.progress.best_epoch < 0:
-            raise TrainingError("The training ended before its first validation; there is nothing to keep.")
+            raise TrainingError("No validation gave a loss that is a number; there is nothing to keep.")
+        self.accelerator.wait_for_everyone()  # the main process may still be writing it
         state = torch.load(self.out / BEST, map_location="cpu", weights_only=True)
         self.raw.load_state_dict(state)
 
@@ -175,7 +155,7 @@ class Training:
         seen = 0
         for images, masks in batches:
             rate = learning_rate(config, progress.epoch * steps + progress.step, steps)
-            loss = self._step(images, masks, rate)
+            loss, stopping = self._step(images, masks, rate, stop=stop[0])
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"The loss is {loss} in epoch {progress.epoch}, step {progress.step}: the training diverged. "
@@ -185,24 +165,23 @@ class Training:
             progress.loss_steps += 1
             progress.step += 1
             seen += len(images) * processes
-            if self.report is not None:
-                status = Status(
-                    progress.epoch,
-                    config.epochs,
-                    progress.step,
-                    steps,
-                    progress.loss_sum / progress.loss_steps,
-                    self._val_dice,
-                )
-                self.report(status)
-            if stop[0]:
+            self._tell(steps)
+            if stopping:
                 self._save()
+                self.accelerator.wait_for_everyone()  # the first process to end takes the others with it
                 raise KeyboardInterrupt
             if config.checkpoint_steps and progress.step % config.checkpoint_steps == 0 and progress.step < steps:
                 self._save()
         self._end_epoch(steps, seconds=time.monotonic() - started, seen=seen)
 
-    def _step(self, images: torch.Tensor, masks: torch.Tensor, rate: float) -> float:
+    def _tell(self, steps: int) -> None:
+        progress = self.progress
+        if self.report is not None and self.accelerator.is_main_process:
+            loss = progress.loss_sum / progress.loss_steps
+            self.report(Status(progress.epoch, self.config.epochs, progress.step, steps, loss, self._val_dice))
+
+    def _step(self, images: torch.Tensor, masks: torch.Tensor, rate: float, *, stop: bool) -> tuple[float, bool]:
+        """Make one step; the mean loss of all processes, and whether one of them was asked to stop."""
         progress, device = self.progress, self.accelerator.device
         # Layers with chance in them (drop path of the transformers) depend on the step, not on the past.
         torch.manual_seed(seed_for(self.config.seed, "step", progress.epoch, progress.step))
@@ -216,7 +195,9 @@ class Training:
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.raw)
-        return float(self.accelerator.reduce(loss.detach(), reduction="mean"))
+        both = torch.stack([loss.detach(), loss.new_tensor(float(stop))])
+        mean, stopping = self.accelerator.reduce(both, reduction="mean").tolist()
+        return mean, stopping > 0
 
     def _end_epoch(self, steps: int, *, seconds: float, seen: int) -> None:
         progress, config = self.progress, self.config
@@ -226,16 +207,27 @@ class Training:
             "train_loss": progress.loss_sum / max(1, progress.loss_steps),
             "learning_rate": learning_rate(config, progress.epoch * steps + steps - 1, steps),
         }
-        if last or (progress.epoch + 1) % config.validate_every == 0:
+        validated = last or (progress.epoch + 1) % config.validate_every == 0
+        if validated:
             line |= self._validate()
         line |= {"seconds": round(seconds, 3), "images_per_s": round(seen / max(seconds, 1e-9), 3)}
         progress.epoch, progress.step, progress.loss_sum, progress.loss_steps = progress.epoch + 1, 0, 0.0, 0
-        waited = progress.epoch - 1 - progress.best_epoch
-        progress.finished = last or bool(config.early_stopping and waited >= config.early_stopping)
+        progress.finished = self._is_over(validated=validated)
         if self.accelerator.is_main_process:
             append_metrics(self.out / METRICS, line)
         if progress.finished or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self._save()
+
+    def _is_over(self, *, validated: bool = True) -> bool:
+        """Whether the last epoch is done, or the validation loss has not fallen for ``early_stopping`` epochs."""
+        waited = self.progress.epoch - 1 - self.progress.best_epoch
+        return self.progress.epoch >= self.config.epochs or (validated and 0 < self.config.early_stopping <= waited)
+
+    def _enough(self) -> bool:
+        """Whether all epochs are done, or the validation loss has waited long enough for a better one."""
+        progress, config = self.progress, self.config
+        waited = progress.epoch - 1 - progress.best_epoch
+        return progress.epoch >= config.epochs or 0 < config.early_stopping <= waited
 
     def _validate(self) -> dict[str, float]:
         own = {key: value.detach().clone() for key, value in self.raw.state_dict().items()} if self.average else None
@@ -244,13 +236,16 @@ class Training:
         found = validate(
             self.model, self.val, batch=self.progress.batch, loss=self.config.loss, device=self.accelerator.device
         )
-        if found.loss < self.progress.best_loss:
-            self.progress.best_loss, self.progress.best_epoch = found.loss, self.progress.epoch
+        # Processes on unlike devices may differ in the last digit; all must choose the same epoch.
+        own_loss = torch.tensor(found.loss, dtype=torch.float64, device=self.accelerator.device)
+        loss = float(self.accelerator.reduce(own_loss, reduction="mean"))
+        if loss < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_epoch = loss, self.progress.epoch
             self._save_best()
         if own is not None:
             self.raw.load_state_dict(own)
         self._val_dice = found.dice()
-        return {"val_loss": found.loss, "val_dice": self._val_dice}
+        return {"val_loss": loss, "val_dice": self._val_dice}
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
@@ -268,31 +263,16 @@ class Training:
             save_tensors(self.out / BEST, self.raw.state_dict())
 
     def _batch_size(self) -> int:
-        if self.config.batch != "auto":
-            return min(self.config.batch, self._largest())
-        if self.accelerator.device.type == "cpu":
-            return min(8, self._largest())
-        return self._probe_batch()
-
-    def _largest(self) -> int:
-        return max(1, self.train.main_count * self.config.crops_per_image)
-
-    def _probe_batch(self) -> int:
-        """Find the largest batch that fits on the GPU: try a step, halve after each failure (paper, section 4)."""
-        image, _ = self.train.train(0, epoch=0, index=0)
-        saved = {key: value.detach().clone() for key, value in self.raw.state_dict().items()}
-
-        def attempt(batch_size: int) -> int:
-            images = torch.from_numpy(image)[None].repeat(batch_size, 1, 1, 1).to(self.accelerator.device)
-            loss = self.model(images.contiguous(memory_format=torch.channels_last)).float().mean()
-            self.accelerator.backward(loss)
-            self.optimizer.zero_grad(set_to_none=True)
-            return batch_size
-
-        found = int(find_executable_batch_size(attempt, starting_batch_size=min(64, self._largest()))())
-        self.raw.load_state_dict(saved)
-        logger.info("batch %d fits on the device", found)
-        return found
+        """Images per step and process, at most the images of an epoch, but enough for the encoder's batch norm."""
+        config, count = self.config, self.train.main_count * self.config.crops_per_image
+        if config.batch != "auto":
+            found = min(config.batch, count)
+        elif self.accelerator.device.type == "cpu":
+            found = min(8, count)
+        else:
+            image, _ = self.train.train(0, epoch=0, index=0)
+            found = largest_batch(self.accelerator, self.raw, image, most=min(64, count))
+        return max(found, find_encoder(config.network.encoder).min_batch)
 
 
 def learning_rate(config: TrainConfig, step: int, steps_in_epoch: int) -> float:

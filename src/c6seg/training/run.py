@@ -12,28 +12,27 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from c6seg.config import DataSource, TrainConfig, dump_yaml, load_config
+from c6seg.config import TrainConfig, dump_yaml, load_config
 from c6seg.data.datasets import Dataset, Item
 from c6seg.data.images import probe
 from c6seg.errors import DataError, OutputError, TrainingError, UsageError
 from c6seg.inference.engine import predict_pixels
-from c6seg.models.bundle import Bundle, BundleSpec, ScaleSpec, TrainingData, write_bundle
+from c6seg.models.bundle import Bundle, BundleSpec, open_bundle, write_bundle
 from c6seg.models.encoders import find_encoder
 from c6seg.models.export import export_network
 from c6seg.models.network import build_network
 from c6seg.runtime import logger, make_folder, provenance, seed_for, write_json, write_text
 from c6seg.training.batches import Examples
 from c6seg.training.loop import Report, Training
+from c6seg.training.outcome import describe_training
 from c6seg.training.validation import Validation, validate
 
 VALIDATION_SHARE = 0.2
@@ -115,7 +114,7 @@ def run_training(
     config
         The recipe.
     resume
-        Go on with the run in ``out``.
+        Go on with the run in ``out``; of its options only ``epochs`` may differ.
     report
         Called after each step.
 
@@ -138,51 +137,35 @@ def run_training(
     config = config.model_copy(update={"preprocess": preprocess})
     _check_batch(config)
     _check_sizes((*items.train, *items.val, *items.extra))
-    _open_run(out, items, config, resume=resume)
     training = Training(
         network, Examples(items.train, config, extra=items.extra), Examples(items.val, config), config, out, report
     )
+    accelerator = training.accelerator
+    if accelerator.is_main_process:
+        _open_run(out, items, config, resume=resume)
+    accelerator.wait_for_everyone()
     start = _validate(training) if _starts_from_bundle(config) else None
     training.run(resume=resume)
     result = _validate(training)
-    if start is not None and result.loss > start.loss and result.dice() < start.dice():
+    if start is not None and result.loss > start.loss and result.dice() <= start.dice():
         raise TrainingError(
             f"After training the validation Dice is {result.dice():.3f}, at its start from '{config.network.init}' it "
             f"was {start.dice():.3f}: no bundle was written. Try a lower learning_rate or more images."
         )
-    if not training.accelerator.is_main_process:
-        return Bundle(out / "bundle", _spec(items, out, config, result, start, training))
-    return _write(training, _spec(items, out, config, result, start, training))
-
-
-def object_size_px(items: Sequence[Item]) -> float | None:
-    """Median equivalent diameter of the annotated cells, px; None where there are none.
-
-    An annotation without separate objects counts its connected parts.
-    """
-    from scipy import ndimage
-
-    diameters: list[float] = []
-    for item in items:
-        if item.annotation is None:
-            continue
-        info = probe(item.image)
-        labels = item.annotation.labels(info.size_hw)
-        if labels.max(initial=0) == 1:
-            labels = ndimage.label(labels)[0].astype(np.int32)
-        areas = np.bincount(labels.ravel())[1:]
-        diameters += list(np.sqrt(4 * areas[areas > 0] / np.pi))
-    return round(float(np.median(diameters)), 1) if diameters else None
-
-
-def pixel_size_um(items: Sequence[Item]) -> float | None:
-    """Return the common pixel size of the images, um; None where one does not say or they differ by more than 2 %."""
-    sizes = [probe(item.image).pixel_size_um for item in items]
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes) or not known:
-        return None
-    middle = float(np.median(known))
-    return round(middle, 4) if max(abs(size - middle) for size in known) <= 0.02 * middle else None
+    if accelerator.is_main_process:
+        spec = describe_training(
+            items.train,
+            items.val,
+            items.extra,
+            out=out,
+            config=config,
+            result=result,
+            start=start,
+            epoch=training.progress.best_epoch,
+        )
+        _write(training, spec)
+    accelerator.wait_for_everyone()
+    return open_bundle(out.absolute() / "bundle")
 
 
 def _annotated(data: Dataset) -> dict[str, Item]:
@@ -221,7 +204,7 @@ def _open_run(out: Path, items: TrainingSet, config: TrainConfig, *, resume: boo
         if not resume:
             raise OutputError(f"'{out}' already holds a run. Go on with it by --resume, or choose another --out.")
         before = load_config(TrainConfig, saved)
-        if before != config:
+        if before.model_copy(update={"epochs": config.epochs}) != config:
             old, new = before.model_dump(), config.model_dump()
             keys = ", ".join(key for key in new if old[key] != new[key])
             raise UsageError(
@@ -229,6 +212,7 @@ def _open_run(out: Path, items: TrainingSet, config: TrainConfig, *, resume: boo
             )
         if json.loads((out / "split.json").read_text(encoding="utf-8")) != split:
             raise UsageError(f"The run in '{out}' was started with other images; resume it with the same data.")
+        write_text(saved, dump_yaml(config))
         return
     write_json(out / "split.json", split)
     write_json(out / "run.json", provenance())
@@ -249,67 +233,7 @@ def _validate(training: Training) -> Validation:
     )
 
 
-def _spec(
-    items: TrainingSet, out: Path, config: TrainConfig, result: Validation, start: Validation | None, training: Training
-) -> BundleSpec:
-    threshold = result.best_threshold() if config.tune_threshold else 0.5
-    scores: dict[str, dict[str, Any]] = {
-        "validation_dice": {
-            "mean": round(result.dice(threshold), 4),
-            "n": len(items.val),
-            "note": "on the images that chose epoch and threshold: optimistic",
-        }
-    }
-    if start is not None:
-        scores["validation_dice_at_start"] = {"mean": round(start.dice(), 4), "n": len(items.val)}
-    own = (*items.train, *items.val)
-    return BundleSpec(
-        name=config.name or out.resolve().name,
-        description=config.description,
-        encoder=find_encoder(config.network.encoder).name,
-        licence=config.licence,
-        preprocess=config.preprocess,
-        scale=_scale(own, config),
-        threshold=threshold,
-        training_data=_training_data(items, config),
-        limits=config.limits,
-        scores=scores,
-        provenance=provenance(
-            config=json.loads(config.model_dump_json()),
-            epoch=training.progress.best_epoch,
-            train=_names(items.train),
-            val=_names(items.val),
-        ),
-    )
-
-
-def _scale(items: Sequence[Item], config: TrainConfig) -> ScaleSpec:
-    """Scale at which the network saw its training images: that of the files, unless whole images were resized."""
-    pixel, size = pixel_size_um(items), object_size_px(items)
-    if config.fit == "crop" or config.input_size is None:
-        return ScaleSpec(pixel_size_um=pixel, object_size_px=size)
-    height, width = config.input_size
-    shrunk = float(np.median([math.sqrt(math.prod(probe(item.image).size_hw) / (height * width)) for item in items]))
-    return ScaleSpec(
-        pixel_size_um=None if pixel is None else round(pixel * shrunk, 4),
-        object_size_px=None if size is None else round(size / shrunk, 1),
-        whole_image=config.input_size,
-    )
-
-
-def _training_data(items: TrainingSet, config: TrainConfig) -> tuple[TrainingData, ...]:
-    sources = {source.name: source for source in config.data_sources}
-    counts: dict[str, int] = {}
-    for item in (*items.train, *items.val, *items.extra):
-        counts[item.image.parent.parent.name] = counts.get(item.image.parent.parent.name, 0) + 1
-    found = []
-    for name in (*counts, *(name for name in sources if name not in counts)):
-        source = sources.get(name, DataSource(name=name))
-        found.append(TrainingData(**source.model_dump(), images=counts.get(name)))
-    return tuple(found)
-
-
-def _write(training: Training, spec: BundleSpec) -> Bundle:
+def _write(training: Training, spec: BundleSpec) -> None:
     from c6seg.data.synthetic import simulate_image
 
     # A simulated picture: a bundle that is passed on must not carry somebody's photographs.
@@ -319,9 +243,7 @@ def _write(training: Training, spec: BundleSpec) -> Bundle:
     network.load_state_dict(training.raw.state_dict())
     with tempfile.TemporaryDirectory() as folder:
         export_network(network, Path(folder))
-        return write_bundle(
-            training.out / "bundle", spec=spec, source=Path(folder), example=example, predict=predict_pixels
-        )
+        write_bundle(training.out / "bundle", spec=spec, source=Path(folder), example=example, predict=predict_pixels)
 
 
 def _names(items: Sequence[Item]) -> list[str]:
