@@ -7,6 +7,7 @@ by :mod:`c6seg.data.masks`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ class ObjectMasks(Annotation):
 
     def labels(self, size_hw: tuple[int, int]) -> NDArray[np.int32]:
         """Draw every file as one object."""
-        return _stack([_fit(read_labels(path), size_hw, path) > 0 for path in self.paths], size_hw)
+        objects = [_fit(read_labels(path), size_hw, path) > 0 for path in self.paths]
+        return _stack([int(part.sum()) for part in objects], objects.__getitem__, size_hw)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +173,9 @@ class Shapes(Annotation):
         """
         from pycocotools import mask as coco
 
-        return _stack([np.asarray(coco.decode(rle), dtype=bool) for rle in self._rles(size_hw)], size_hw)
+        rles = self._rles(size_hw)  # drawn one after the other: thousands of whole masks would fill the memory
+        areas = [int(coco.area(rle)) for rle in rles]
+        return _stack(areas, lambda index: np.asarray(coco.decode(rles[index]), dtype=bool), size_hw)
 
     def _rles(self, size_hw: tuple[int, int]) -> list[dict[str, Any]]:
         if self.declared_hw is not None and self.declared_hw != size_hw:
@@ -182,15 +186,16 @@ class Shapes(Annotation):
             raise AnnotationError(f"In '{self.file}', image {self.image_id or '?'}: {error}") from error
 
 
-def _stack(objects: list[NDArray[np.bool_]], size_hw: tuple[int, int]) -> NDArray[np.int32]:
+def _stack(
+    areas: Sequence[int], draw: Callable[[int], NDArray[np.bool_]], size_hw: tuple[int, int]
+) -> NDArray[np.int32]:
     labels = np.zeros(size_hw, dtype=np.int32)
-    areas = [int(part.sum()) for part in objects]
-    for index in sorted(range(len(objects)), key=lambda index: -areas[index]):
-        labels[objects[index]] = index + 1
+    for index in sorted(range(len(areas)), key=lambda index: -areas[index]):
+        labels[draw(index)] = index + 1
     present = np.unique(labels)
     if present.size and present[-1] == present.size - 1:
         return labels
-    numbers = np.zeros(len(objects) + 1, dtype=np.int32)
+    numbers = np.zeros(len(areas) + 1, dtype=np.int32)
     numbers[present[present > 0]] = np.arange(1, (present > 0).sum() + 1)
     return numbers[labels]
 
