@@ -151,7 +151,7 @@ class Segmenter:
         flat = bool(frame.pixels.max() == frame.pixels.min())
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
         # one grey value shows nothing; stretching its contrast would only show the network a colour it never saw
-        network_hw = self._network_size(size_hw, factor, known=source != "unknown")
+        network_hw = self._network_size(size_hw, factor, known=pixel_size_um is not None)
         probability = np.zeros(size_hw, np.float32) if flat else self._probability(frame, network_hw)
         mask = probability >= self.threshold
         if flat:
@@ -197,11 +197,12 @@ class Segmenter:
     def _network_size(self, image_hw: tuple[int, int], factor: float, *, known: bool) -> tuple[int, int]:
         """Size at which the network sees the image.
 
-        Without a pixel size, a model that was trained on whole images scaled to one size gets them at that size.
+        Where the pixel size of the image or of the training images is unknown, a model that was trained on whole images
+        scaled to one size gets them at that size.
         """
-        trained_hw = self.bundle.spec.scale.whole_image
-        if not known and trained_hw is not None:
-            return trained_hw
+        trained = self.bundle.spec.scale
+        if trained.whole_image is not None and not (known and trained.pixel_size_um):
+            return trained.whole_image
         return max(1, round(image_hw[0] * factor)), max(1, round(image_hw[1] * factor))
 
     def _probability(self, frame: Frame, size_hw: tuple[int, int]) -> NDArray[np.float32]:
