@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from c6seg import api
+from c6seg.config import SegmentConfig
 from c6seg.data.datasets import open_dataset
 from c6seg.data.images import read_image
 from c6seg.data.synthetic import write_dataset
@@ -271,6 +272,8 @@ def test_a_model_of_whole_resized_images_says_at_which_size_and_scale(tiny_data,
     found = Segmenter(bundle).segment(picture)
     assert found.scale == pytest.approx(1 / shrunk)
     assert found.mask.shape == picture.pixels.shape
+    # A pixel size says nothing to a model that does not know its own.
+    assert Segmenter(bundle, SegmentConfig(pixel_size_um=3.0)).segment(picture).scale == found.scale
 
 
 def test_the_score_of_an_evaluation_goes_on_the_card(finished, tiny_data, tmp_path):
