@@ -138,4 +138,4 @@ def did_you_mean(given: str, allowed: Iterable[str], *, what: str) -> str:
     lower = {name.lower(): name for name in names}
     close = [lower[match] for match in difflib.get_close_matches(given.lower(), lower, n=2, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
-    return f"Unknown {what} {given!r}.{hint} Allowed: {', '.join(names)}."
+    return f"Unknown {what} {given!r}.{hint} Allowed: {', '.join(names) or 'none'}."

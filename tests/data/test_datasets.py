@@ -156,6 +156,16 @@ def test_pairs_name_missing_and_stray_masks(tmp_path: Path, examples: ModuleType
     assert [item.name for item in dataset.items if item.annotation is None] == ["a2"]
 
 
+def test_an_image_whose_own_name_ends_like_a_mask(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for name in ("A1_no-label.tif", "A2_seg.tif"):
+            tifffile.imwrite(tmp_path / folder / name, np.eye(8, dtype=np.uint8), photometric="minisblack")
+    dataset = open_dataset(tmp_path)
+    assert [item.annotation is not None for item in dataset.items] == [True, True]
+    assert not dataset.faults
+
+
 def test_pairs_by_name_in_one_folder(tmp_path: Path, examples: ModuleType) -> None:
     examples.folders_by_name(tmp_path)
     dataset = open_dataset(tmp_path)

@@ -70,7 +70,9 @@ def _match(tree: Tree, images: Path, masks: Path, faults: list[Fault]) -> dict[P
     found: dict[tuple[str, ...], list[Path]] = {}
     for path in tree.images:
         if path.is_relative_to(masks):
-            found.setdefault((*path.relative_to(masks).parts[:-1], _stem(path, MASK_ENDINGS)), []).append(path)
+            # an image may itself be called "no-label" or "x_seg"
+            for stem in dict.fromkeys((_stem(path, MASK_ENDINGS), image_name(path).casefold())):
+                found.setdefault((*path.relative_to(masks).parts[:-1], stem), []).append(path)
     pairs: dict[Path, Path | None] = {}
     used: set[Path] = set()
     for image in (path for path in tree.images if path.is_relative_to(images)):
@@ -82,7 +84,8 @@ def _match(tree: Tree, images: Path, masks: Path, faults: list[Fault]) -> dict[P
             faults.append(Fault("ambiguous_mask", image, f"{image.name} ({names})"))
         pairs[image] = candidates[0] if candidates else None
         used |= set(candidates)
-    faults += [Fault("stray_mask", path, path.name) for paths in found.values() for path in paths if path not in used]
+    stray = dict.fromkeys(path for paths in found.values() for path in paths if path not in used)
+    faults += [Fault("stray_mask", path, path.name) for path in stray]
     return pairs
 
 
