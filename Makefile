@@ -25,7 +25,7 @@ types: $(VENV)/.all
 	$(BIN)/mypy
 
 pytest: $(VENV)/.all
-	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not slow and not gpu and not browser and not cluster"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(PYTEST_WORKERS) -m "not slow and not gpu and not browser and not cluster"
 
 test-slow: $(VENV)/.all
 	$(BIN)/pytest -m slow

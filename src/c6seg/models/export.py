@@ -30,6 +30,7 @@ ONNX_NAME = "model.onnx"
 WEIGHTS_NAME = "weights.safetensors"
 LARGEST_FOLDED = 4096
 """Constants with more elements are not folded: a transposed weight would lie on disk a second time."""
+_DTYPES: dict[str, Any] = {"F16": np.float16, "F32": np.float32}
 
 
 class _Probability(nn.Module):
@@ -129,7 +130,7 @@ def _move_weights_out(model: Any, weights: Path) -> None:
     from onnx import TensorProto, numpy_helper
 
     size, header = _safetensors_header(weights)
-    stored = {name: _stored(weights, size, entry) for name, entry in header.items() if name != "__metadata__"}
+    stored = {key: _stored(weights, size, entry) for key, entry in header.items() if entry.get("dtype") in _DTYPES}
     # The exporter stores the weight of a linear layer transposed, under a name of its own.
     matrices = {array.tobytes(): name for name, array in stored.items() if array.ndim == 2}
     nodes: list[Any] = []
@@ -188,7 +189,7 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def _stored(path: Path, start: int, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
-    dtype = np.float16 if entry["dtype"] == "F16" else np.float32
+    dtype = _DTYPES[entry["dtype"]]
     first, last = entry["data_offsets"]
     count = (last - first) // np.dtype(dtype).itemsize
     return np.fromfile(path, dtype=dtype, count=count, offset=start + first).reshape(entry["shape"])

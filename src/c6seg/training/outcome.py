@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ MOST_MEASURED = 500
 def describe_training(
     train: Sequence[Item],
     val: Sequence[Item],
-    extra: Sequence[Item],
     *,
+    sources: Mapping[str, int],
     out: Path,
     config: TrainConfig,
     result: Validation,
@@ -39,8 +39,10 @@ def describe_training(
 
     Parameters
     ----------
-    train, val, extra
-        The images in their roles.
+    train, val
+        The images of the data set that the network is for.
+    sources
+        Number of images by name of data set, additional ones included.
     out
         Run folder; gives the name where the recipe has none.
     config
@@ -68,7 +70,7 @@ def describe_training(
         preprocess=config.preprocess,
         scale=training_scale((*train, *val), config),
         threshold=threshold,
-        training_data=_training_data((*train, *val, *extra), config),
+        training_data=_training_data(sources, config),
         limits=config.limits,
         scores=scores,
         provenance=provenance(
@@ -126,12 +128,9 @@ def pixel_size_um(items: Sequence[Item]) -> float | None:
     return round(middle, 4) if max(abs(size - middle) for size in known) <= 0.02 * middle else None
 
 
-def _training_data(items: Sequence[Item], config: TrainConfig) -> tuple[TrainingData, ...]:
+def _training_data(counts: Mapping[str, int], config: TrainConfig) -> tuple[TrainingData, ...]:
     """List the data sets of the images, those that the recipe names besides, and what the initial weights have seen."""
     sources = {source.name: source for source in config.data_sources}
-    counts: dict[str, int] = {}
-    for item in items:
-        counts[item.image.parent.parent.name] = counts.get(item.image.parent.parent.name, 0) + 1
     found = []
     for name in (*counts, *(name for name in sources if name not in counts)):
         source = sources.get(name, DataSource(name=name))

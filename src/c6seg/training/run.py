@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,14 @@ class TrainingSet:
         Images of the data set that the network is for.
     extra
         Images of additional data sets; they only train.
+    sources
+        Number of images by name of data set, for the card.
     """
 
     train: tuple[Item, ...]
     val: tuple[Item, ...]
     extra: tuple[Item, ...] = ()
+    sources: Mapping[str, int] = field(default_factory=dict)
 
 
 def choose_items(
@@ -76,7 +80,7 @@ def choose_items(
         No or too few annotated images, or a name that is not in the data set.
     """
     annotated = _annotated(data)
-    others = tuple(item for dataset in extra for item in _annotated(dataset).values())
+    additional = [(dataset, tuple(_annotated(dataset).values())) for dataset in extra]
     if names is not None:
         missing = sorted({name for part in names for name in part} - set(annotated))
         if missing:
@@ -97,7 +101,10 @@ def choose_items(
         raise DataError(
             f"'{data.root}' gives {len(train)} training and {len(val)} validation images; each needs at least one."
         )
-    return TrainingSet(train, val, others)
+    sources: Counter[str] = Counter({data.root.stem: len(train) + len(val)})
+    for dataset, items in additional:
+        sources[dataset.root.stem] += len(items)
+    return TrainingSet(train, val, tuple(item for _, items in additional for item in items), sources)
 
 
 def run_training(
@@ -156,7 +163,7 @@ def run_training(
         spec = describe_training(
             items.train,
             items.val,
-            items.extra,
+            sources=items.sources,
             out=out,
             config=config,
             result=result,
