@@ -66,7 +66,7 @@ SizeHW = Annotated[tuple[int, int] | None, BeforeValidator(parse_size), PlainSer
 class Config(BaseModel):
     """A frozen group of options that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class PreprocessConfig(Config):

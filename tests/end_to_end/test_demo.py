@@ -18,8 +18,6 @@ from PIL import Image
 from c6seg.data.synthetic import SceneStyle, simulate_image, write_png
 from c6seg.models.bundle import DEFAULT_MODEL, EMBEDDED
 
-pytestmark = pytest.mark.slow  # half a minute of demo
-
 
 @pytest.fixture(scope="module")
 def embedded() -> Path:

@@ -34,7 +34,6 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_models.app, name="models")
-cli_train.add_to(app)
 
 
 def main() -> None:
@@ -159,6 +158,9 @@ def _summary(result: Any) -> None:
             table = result.out / "failures.csv"
             warn(f"c6seg: {failed} of {done + failed} images could not be segmented; see '{table}'")
         raise typer.Exit(SOME_FAILED if done else WRONG_USE)
+
+
+cli_train.add_to(app)
 
 
 @app.command("evaluate", epilog="Example:  c6seg evaluate --data my-data --split splits.json:split00 --out scores.csv")

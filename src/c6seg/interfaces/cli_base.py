@@ -133,6 +133,9 @@ def _add_message_options(command: Any) -> None:
     while pending:
         current = pending.pop()
         current.params.extend(params)
+        for parameter in current.params:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""  # a flag takes no value; the help would show <bool>
         pending += list(getattr(current, "commands", {}).values())
 
 

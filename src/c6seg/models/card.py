@@ -62,7 +62,7 @@ def _scores(spec: BundleSpec) -> str:
         known = {"mean", "lower", "upper", "n"}
         bounds = (score.get("lower"), score.get("upper"))
         interval = f"{_number(bounds[0])} to {_number(bounds[1])}" if None not in bounds else "not computed"
-        more = "; ".join(f"{key}: {_number(value)}" for key, value in score.items() if key not in known)
+        more = "; ".join(f"{key}: {_flat(value)}" for key, value in score.items() if key not in known)
         cells = (name, _number(score.get("mean")), interval, score.get("n", ""), more)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines)
@@ -80,7 +80,9 @@ def _limits(spec: BundleSpec) -> str:
 def _provenance(details: Mapping[str, Any]) -> str:
     if not details:
         return ""
-    lines = [f"- {key}: {_flat(value)}" for key, value in details.items()]
+    lines = [f"- {key}: {_flat(value)}" for key, value in details.items() if key != "config"]
+    if "config" in details:
+        lines.append("- every option of the training: `provenance` in `bundle.yaml`")
     return "## How it was made\n\n" + "\n".join(lines)
 
 
