@@ -45,7 +45,9 @@ def split_data(data: PathLike, **options: Any) -> tuple[Path, list[Split]]:
     return divide_dataset(data, **options)
 
 
-def simulate_data(out: PathLike, *, count: int = 100, size: str = "480x480", seed: int = 0) -> Path:
+def simulate_data(
+    out: PathLike, *, count: int = 100, size: str = "480x480", seed: int = 0, family: str | None = None
+) -> Path:
     """Write simulated pictures with their masks as a data set; returns the path of its ``dataset.csv``.
 
     Parameters
@@ -58,10 +60,12 @@ def simulate_data(out: PathLike, *, count: int = 100, size: str = "480x480", see
         ``WIDTHxHEIGHT``, px.
     seed
         The same seed gives the same pictures.
+    family
+        Kind of culture, such as ``confluent`` or ``empty``; None = all kinds.
     """
     from c6seg.data.synthetic import write_dataset
 
-    return write_dataset(Path(out), count=count, size_hw=_picture_size(size), seed=seed)
+    return write_dataset(Path(out), count=count, size_hw=_picture_size(size), seed=seed, family=family)
 
 
 def compose_data(

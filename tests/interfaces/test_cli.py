@@ -261,7 +261,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 
 def test_ctrl_c_is_130_and_keeps_what_is_done(images: Path, tmp_path: Path, tiny_bundle: Path) -> None:
     picture = Image.open(images / "Phase_B1_1_00d01h00m.png").resize((300, 300))
-    for number in range(60):
+    for number in range(400):
         picture.save(images / f"more{number}.png")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "c6seg", "segment", str(images), "--out", str(out), "--model", str(tiny_bundle)]

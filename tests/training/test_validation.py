@@ -9,7 +9,7 @@ import torch
 from c6seg.config import TrainConfig, load_config
 from c6seg.data.datasets import open_dataset
 from c6seg.training.batches import Examples
-from c6seg.training.validation import BINS, Validation, validate
+from c6seg.training.validation import BINS, Validation, is_worse, validate
 
 
 class Known(torch.nn.Module):
@@ -50,3 +50,15 @@ def test_nothing_marked_where_nothing_is_counts_one():
     background = nothing.copy()
     background[0, 0] = 100
     assert Validation(0.0, nothing, background).dice() == 1.0
+
+
+def test_worse_means_a_higher_loss_and_no_higher_dice():
+    def found(loss, hits):
+        cells = np.zeros((1, BINS), int)
+        cells[0, 150], cells[0, 10] = hits, 10 - hits
+        return Validation(loss, cells, np.zeros((1, BINS), int))
+
+    assert is_worse(found(2.0, 5), found(1.0, 8))
+    assert is_worse(found(2.0, 0), found(1.0, 0))
+    assert not is_worse(found(0.5, 5), found(1.0, 8))
+    assert not is_worse(found(2.0, 9), found(1.0, 8))

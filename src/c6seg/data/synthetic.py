@@ -95,7 +95,7 @@ def simulate_image(*, size_hw: tuple[int, int], seed: int, style: SceneStyle | N
     return SyntheticImage(pixels, compact_labels(layer.labels), style.pixel_size_um, style)
 
 
-def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: int) -> Path:
+def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: int, family: str | None = None) -> Path:
     """Write simulated pictures as a data set: ``images/*.png``, ``masks/*.png`` (16-bit label maps), ``dataset.csv``.
 
     Parameters
@@ -107,7 +107,9 @@ def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: i
     size_hw
         Height and width of each in px.
     seed
-        Picture i is a function of (seed, i) alone, so a longer set begins with the shorter one.
+        Picture i is a function of (seed, i) and the family alone, so a longer set begins with the shorter one.
+    family
+        Row of :data:`~c6seg.data.synthetic_style.FAMILIES` that all pictures are of; None draws one for each.
 
     Returns
     -------
@@ -127,7 +129,9 @@ def write_dataset(folder: Path, *, count: int, size_hw: tuple[int, int], seed: i
     images, masks = make_folder(folder / "images"), make_folder(folder / "masks")
     rows = []
     for index in range(count):
-        picture = simulate_image(size_hw=size_hw, seed=seed_for(seed, "synthetic data set", index))
+        number = seed_for(seed, "synthetic data set", index)
+        style = None if family is None else SceneStyle.random(np.random.default_rng(number), family=family)
+        picture = simulate_image(size_hw=size_hw, seed=number, style=style)
         name = f"synthetic_{index:05d}"
         write_png(images / f"{name}.png", picture.pixels)
         write_png(masks / f"{name}.png", picture.labels.astype(np.uint16))

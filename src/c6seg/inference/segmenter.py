@@ -151,7 +151,7 @@ class Segmenter:
         flat = bool(frame.pixels.max() == frame.pixels.min())
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
         # one grey value shows nothing; stretching its contrast would only show the network a colour it never saw
-        network_hw = self._network_size(size_hw, factor, known=pixel_size_um is not None)
+        network_hw, factor = self._network_size(size_hw, factor, known=pixel_size_um is not None)
         probability = np.zeros(size_hw, np.float32) if flat else self._probability(frame, network_hw)
         mask = probability >= self.threshold
         if flat:
@@ -167,7 +167,7 @@ class Segmenter:
             probability=probability,
             mask=mask,
             pixel_size_um=pixel_size_um,
-            scale=math.sqrt(network_hw[0] * network_hw[1] / (size_hw[0] * size_hw[1])),
+            scale=factor,
             scale_source=source,
             uncertainty=float(np.mean(4 * probability * (1 - probability))),
             flags=tuple(sorted(flags)),
@@ -194,16 +194,16 @@ class Segmenter:
         kept = float(np.clip(factor, *SCALE_LIMITS))
         return kept, ["scale_extreme"] if kept != factor else []
 
-    def _network_size(self, image_hw: tuple[int, int], factor: float, *, known: bool) -> tuple[int, int]:
-        """Size at which the network sees the image.
+    def _network_size(self, image_hw: tuple[int, int], factor: float, *, known: bool) -> tuple[tuple[int, int], float]:
+        """Size at which the network sees the image, and the magnification that this is.
 
         Where the pixel size of the image or of the training images is unknown, a model that was trained on whole images
         scaled to one size gets them at that size.
         """
         trained = self.bundle.spec.scale
         if trained.whole_image is not None and not (known and trained.pixel_size_um):
-            return trained.whole_image
-        return max(1, round(image_hw[0] * factor)), max(1, round(image_hw[1] * factor))
+            return trained.whole_image, math.sqrt(math.prod(trained.whole_image) / math.prod(image_hw))
+        return (max(1, round(image_hw[0] * factor)), max(1, round(image_hw[1] * factor))), factor
 
     def _probability(self, frame: Frame, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         height, width = (int(size) for size in frame.pixels.shape[:2])

@@ -149,11 +149,15 @@ def simulate(
     count: Count = 100,
     size: PictureSize = "480x480",
     seed: Seed = 0,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Kind of culture, such as confluent or empty; all if left out.")
+    ] = None,
 ) -> None:
     """Simulate a data set."""
     from c6seg import api
 
-    say(f"{count} pictures with masks: {api.simulate_data(destination, count=count, size=size, seed=seed).parent}")
+    table = api.simulate_data(destination, count=count, size=size, seed=seed, family=family)
+    say(f"{count} pictures with masks: {table.parent}")
 
 
 @app.command(

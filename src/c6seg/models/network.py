@@ -22,13 +22,15 @@ WEIGHTS_VARIABLE = "C6SEG_WEIGHTS"
 """Environment variable: a folder with ImageNet weights files."""
 
 
-def build_network(config: NetworkConfig) -> tuple[nn.Module, Triple, Triple]:
+def build_network(config: NetworkConfig, *, seed: int | None = None) -> tuple[nn.Module, Triple, Triple]:
     """Build and initialise a network.
 
     Parameters
     ----------
     config
         Encoder and initialisation.
+    seed
+        Decides the weights that are drawn at random; None = torch's generator as it stands.
 
     Returns
     -------
@@ -44,6 +46,8 @@ def build_network(config: NetworkConfig) -> tuple[nn.Module, Triple, Triple]:
         Weights that belong to another network.
     """
     encoder = find_encoder(config.encoder)
+    if seed is not None:
+        torch.manual_seed(seed)
     network = _unet(encoder)
     if config.init == "random":
         return network, encoder.mean, encoder.std

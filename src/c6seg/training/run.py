@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from c6seg.config import TrainConfig, dump_yaml, load_config
 from c6seg.data.datasets import Dataset, Item
@@ -34,7 +33,7 @@ from c6seg.runtime import logger, make_folder, provenance, seed_for, write_json,
 from c6seg.training.batches import Examples
 from c6seg.training.loop import Report, Training
 from c6seg.training.outcome import describe_training
-from c6seg.training.validation import Validation, validate
+from c6seg.training.validation import Validation, is_worse, validate
 
 VALIDATION_SHARE = 0.2
 
@@ -137,8 +136,7 @@ def run_training(
     TrainingError
         The loss diverged, or a network that started from a bundle did not become better than it.
     """
-    torch.manual_seed(seed_for(config.seed, "initial weights"))
-    network, mean, std = build_network(config.network)
+    network, mean, std = build_network(config.network, seed=seed_for(config.seed, "initial weights"))
     preprocess = config.preprocess
     preprocess = preprocess.model_copy(update={"mean": preprocess.mean or mean, "std": preprocess.std or std})
     config = config.model_copy(update={"preprocess": preprocess})
@@ -154,7 +152,7 @@ def run_training(
     start = _validate(training) if _starts_from_bundle(config) else None
     training.run(resume=resume)
     result = _validate(training)
-    if start is not None and result.loss > start.loss and result.dice() <= start.dice():
+    if start is not None and is_worse(result, start):
         raise TrainingError(
             f"After training the validation Dice is {result.dice():.3f}, at its start from '{config.network.init}' it "
             f"was {start.dice():.3f}: no bundle was written. Try a lower learning_rate or more images."

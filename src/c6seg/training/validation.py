@@ -53,6 +53,11 @@ class Validation:
         return float((low + good[len(good) // 2]) / BINS)
 
 
+def is_worse(result: Validation, start: Validation) -> bool:
+    """Whether a training did not improve on its start: a higher loss, and no higher Dice."""
+    return result.loss > start.loss and result.dice() <= start.dice()
+
+
 @torch.no_grad()
 def validate(network: nn.Module, examples: Examples, *, batch: int, loss: str, device: torch.device) -> Validation:
     """Run the network over fixed windows that cover every validation image.
