@@ -59,7 +59,9 @@ def test_it_finds_the_cells_of_unseen_photographs(segmenter, shared_data):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_an_empty_field_is_empty(segmenter, seed):
-    style = SceneStyle.random(np.random.default_rng(seed), family="empty")
+    style = SceneStyle.random(np.random.default_rng(seed), family="empty").with_(
+        debris=30, floaters=0, scratches=0, wall=0
+    )
     picture = simulate_image(size_hw=(512, 512), seed=seed, style=style)
     found = segmenter.segment(Frame(picture.pixels, "empty", pixel_size_um=0.87))
     assert found.confluence < 0.005
