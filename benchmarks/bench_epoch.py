@@ -56,7 +56,7 @@ class PlainLoop:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
-            total += float(loss)
+            total += float(loss.detach())
         return total / (len(order) / BATCH)
 
 

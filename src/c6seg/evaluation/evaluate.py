@@ -29,6 +29,7 @@ from c6seg.evaluation.protocol import (
     evaluate_each,
     score_image,
 )
+from c6seg.inference.quality import shows_nothing
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.tiling import predict
 from c6seg.transforms.preprocess import Preprocess
@@ -134,10 +135,10 @@ def evaluate_items(
 def network_output(segmenter: Segmenter, frame: Frame, input_hw: Size) -> FloatArray:
     """Give z = f(g(x, R)) of equation (2): the probability at the size R, float32 (Y, X).
 
-    An image of one grey value shows nothing, and gets 0 everywhere as in ``c6seg segment``.
+    An image of one grey value or of noise only shows nothing, and gets 0 everywhere as in ``c6seg segment``.
     """
     size_hw = input_hw or (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
-    if frame.pixels.max() == frame.pixels.min():
+    if shows_nothing(frame.pixels):
         return np.zeros(size_hw, dtype=np.float32)
     settings = segmenter.bundle.spec.preprocess
     image = Preprocess(settings).network_input(frame.pixels, size_hw=size_hw)

@@ -14,6 +14,7 @@ from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError, UsageError
 from c6seg.inference.engine import Engine, OpenVinoEngine
+from c6seg.inference.quality import shows_nothing
 from c6seg.inference.tiling import predict
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
 from c6seg.transforms.preprocess import Preprocess, resize
@@ -150,12 +151,13 @@ class Segmenter:
         factor, flags = self._factor(pixel_size_um)
         flat = bool(frame.pixels.max() == frame.pixels.min())
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
-        # one grey value shows nothing; stretching its contrast would only show the network a colour it never saw
+        nothing = flat or shows_nothing(frame.pixels)
         network_hw, factor = self._network_size(size_hw, factor, known=pixel_size_um is not None)
-        probability = np.zeros(size_hw, np.float32) if flat else self._probability(frame, network_hw)
+        probability = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, network_hw)
         mask = probability >= self.threshold
-        if flat:
+        if nothing:
             mask = np.zeros(size_hw, np.bool_)
+        if flat:
             flags.append("no_contrast")
         if mask.mean() < EMPTY_CONFLUENCE:
             flags.append("empty_field")

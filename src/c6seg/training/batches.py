@@ -191,7 +191,7 @@ def steps_per_epoch(examples: Examples, *, batch: int, processes: int = 1) -> in
 
 def _ahead(positions: list[list[int]], make: Callable[[int], Example]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Make examples in threads, up to three batches ahead, and yield them in order."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(4, max(1, (os.cpu_count() or 2) // 2))) as pool:
         waiting: deque[list[Future[Example]]] = deque()
         upcoming = iter(positions)
         try:
