@@ -9,16 +9,20 @@ import sys
 from c6seg.training.checkpoint import read_metrics
 
 SCRIPT = """
+import os
 import sys
 import torch
 from c6seg import api
 from c6seg.training import run
 
+def tell(*words):  # one write: the processes share the pipe
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 torch.set_num_threads(1)
-run._write = lambda training, spec: print("described", spec.name, flush=True)  # the export takes longest
-run.open_bundle = lambda folder: print("opened", flush=True)
+run._write = lambda training, spec: tell("described", spec.name)  # the export takes longest
+run.open_bundle = lambda folder: tell("opened")
 api.train(sys.argv[1], sys.argv[2], init="random", overrides=sys.argv[3:],
-          report=lambda status: print("step", status.epoch, status.step, flush=True))
+          report=lambda status: tell("step", status.epoch, status.step))
 """
 
 
