@@ -48,6 +48,18 @@ class Series:
         Where the times come from, in words.
     notes
         What a reader should know, in words.
+    well
+        Well in short form, ``"C7"``; None where the names carry none.
+    plate
+        What tells wells of one name on several plates apart; None where there is one plate.
+    used
+        (T,) bool, False where every image of a time was excluded by a quality flag: the measured confluence stays in
+        the table and is drawn in grey, but nothing is fitted to it. None = all are used.
+    noise_lower, noise_upper
+        (T,) interval of ``confluence`` from sampling alone (spread of fields, scatter of times), without the error of
+        the masks, which shifts all times of a series alike. None = as ``lower`` and ``upper``.
+    cell_area_um2, cluster_fraction, object_count
+        (T,) mean over the fields; NaN where unknown. None = unknown at all times.
     """
 
     name: str
@@ -60,6 +72,14 @@ class Series:
     flags: tuple[tuple[str, ...], ...]
     time_source: str
     notes: tuple[str, ...] = ()
+    well: str | None = None
+    plate: str | None = None
+    used: NDArray[np.bool_] | None = None
+    noise_lower: Floats | None = None
+    noise_upper: Floats | None = None
+    cell_area_um2: Floats | None = None
+    cluster_fraction: Floats | None = None
+    object_count: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

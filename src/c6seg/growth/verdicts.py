@@ -47,9 +47,20 @@ class GrowthFit:
     rate_lower, rate_upper
         Interval of the rate, 1/h; also where it was too uncertain to be given as a number.
     lag_h
-        Time before growth starts; None: neither law has one.
+        Time after the first one before growth starts; None where the data show no lag.
+    lag_lower, lag_upper
+        Its interval, h.
     plateau
-        Confluence at which the logistic levels off; None where the data do not show it.
+        Confluence at which the culture levels off; None where the data do not show it.
+    plateau_lower, plateau_upper
+        Its interval.
+    phase_h
+        First and last time of the exponential phase that was found, h.
+    estimate_per_h, error_per_h
+        Rate and its standard error, also where they are no number to publish: for comparing wells, among which those
+        that do not grow must count. None where nothing could be fitted.
+    next_experiment
+        The shortest extra experiment that would give a number, in words; empty where there is one.
     aicc
         Of the chosen law, on the times before saturation.
     other_aicc
@@ -68,7 +79,15 @@ class GrowthFit:
     rate_lower: float | None = None
     rate_upper: float | None = None
     lag_h: float | None = None
+    lag_lower: float | None = None
+    lag_upper: float | None = None
     plateau: float | None = None
+    plateau_lower: float | None = None
+    plateau_upper: float | None = None
+    phase_h: tuple[float, float] | None = None
+    estimate_per_h: float | None = None
+    error_per_h: float | None = None
+    next_experiment: str = ""
     aicc: float | None = None
     other_aicc: float | None = None
     curve: Curve | None = None
