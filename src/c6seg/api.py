@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c6seg.api_data import check_data, compose_data, convert_data, describe_data, simulate_data, split_data
-from c6seg.api_models import check_model, doctor, export_model, install_model, list_models, open_model, record_score
+from c6seg.api_models import (
+    calibrate_model,
+    check_model,
+    doctor,
+    export_model,
+    install_model,
+    list_models,
+    open_model,
+    record_score,
+)
 from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 
 if TYPE_CHECKING:
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 PathLike = str | Path
 
 __all__ = [
+    "calibrate_model",
     "check_data",
     "check_model",
     "compose_data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,33 @@ def record_score(model: PathLike, name: str, summary: PathLike) -> Bundle:
 
     bundle = open_bundle(Path(model))
     return copy_bundle(bundle, bundle.path, scores={name: read_score(Path(summary))}, replace=True)
+
+
+def calibrate_model(model: PathLike, tables: PathLike | Sequence[PathLike], *, note: str = "") -> Bundle:
+    """Write into a model how far its confluence is off, so that growth can say what that does to a curve.
+
+    Parameters
+    ----------
+    model
+        Folder of the bundle; changed in place, with its card.
+    tables
+        ``FILE.csv`` that :func:`c6seg.api.evaluate` wrote, with ``FILE.summary.json`` beside it; the images of several
+        are taken together.
+    note
+        What a reader must know of the images.
+
+    Raises
+    ------
+    C6segError
+        No such bundle or table, a table of another model, fewer than 5 images, an image that trained or tuned the
+        model, or the bundle cannot be written.
+    """
+    from c6seg.evaluation.calibration import calibrate
+    from c6seg.models.bundle import copy_bundle, open_bundle
+
+    bundle = open_bundle(Path(model))
+    paths = [Path(table) for table in ([tables] if isinstance(tables, str | Path) else tables)]
+    return copy_bundle(bundle, bundle.path, calibration=calibrate(bundle.spec, paths, note=note), replace=True)
 
 
 def doctor(out: PathLike = ".") -> list[Fact]:

@@ -10,11 +10,20 @@ import pytest
 import yaml
 from PIL import Image
 
-from c6seg.config import PreprocessConfig
+from c6seg.config import PreprocessConfig, dump_yaml
 from c6seg.errors import BundleError, OutputError
 from c6seg.inference.engine import predict_pixels
 from c6seg.models import bundle_folder
-from c6seg.models.bundle import BundleSpec, check_bundle, install_bundle, list_bundles, open_bundle, write_bundle
+from c6seg.models.bundle import (
+    BundleSpec,
+    Calibration,
+    check_bundle,
+    copy_bundle,
+    install_bundle,
+    list_bundles,
+    open_bundle,
+    write_bundle,
+)
 
 
 @pytest.fixture
@@ -182,6 +191,59 @@ def test_the_card_says_what_a_user_must_know(tiny_bundle: Path) -> None:
         "## Limits",
     ):
         assert text in card
+
+
+CALIBRATION = Calibration(
+    confluence_sd_arcsine=0.05,
+    confluence_bias_arcsine=-0.01,
+    confluence_mae=0.031,
+    images=12,
+    data=("a", "b"),
+    note="none of them trained the model",
+)
+
+
+def test_a_calibration_is_read_as_it_was_written(copy: Path) -> None:
+    before = open_bundle(copy)
+    hash_before = before.sha256()
+    after = copy_bundle(before, copy, calibration=CALIBRATION, replace=True)
+    assert open_bundle(copy).spec.calibration == CALIBRATION
+    assert after.sha256() != hash_before
+    assert after.spec.model_copy(update={"calibration": None, "files": before.spec.files}) == before.spec
+    again = copy_bundle(after, copy, scores={"more": {"mean": 0.5, "n": 2}}, replace=True)
+    assert again.spec.calibration == CALIBRATION, "a further score keeps it"
+
+
+def test_a_bundle_from_before_calibrations_opens_as_it_was(copy: Path) -> None:
+    values = yaml.safe_load((copy / "bundle.yaml").read_text())
+    values.pop("calibration", None)
+    text = yaml.safe_dump(values)
+    (copy / "bundle.yaml").write_text(text)
+    bundle = open_bundle(copy)
+    assert bundle.spec.calibration is None
+    assert (copy / "bundle.yaml").read_text() == text
+    assert "Error of confluence" not in (copy / "README.md").read_text()
+    assert "calibration: null" in dump_yaml(bundle.spec)
+
+
+@pytest.mark.parametrize(
+    "change", [{"images": 1}, {"confluence_mae": 1.2}, {"confluence_sd_arcsine": -0.1}, {"confluence_bias_arcsine": 2}]
+)
+def test_a_calibration_that_cannot_be_is_refused(copy: Path, change: dict[str, object]) -> None:
+    edit(copy, calibration={**CALIBRATION.model_dump(mode="json"), **change})
+    with pytest.raises(BundleError, match=rf"calibration\.{next(iter(change))}"):
+        open_bundle(copy)
+
+
+def test_the_card_says_how_far_confluence_is_off(copy: Path) -> None:
+    copy_bundle(open_bundle(copy), copy, calibration=CALIBRATION, replace=True)
+    card = (copy / "README.md").read_text()
+    assert "## Error of confluence" in card
+    assert "off by 3.1 points on average (mean absolute), sd 0.0500 and mean -0.0100" in card
+    assert "12 images of a and b" in card
+    # 0.05 on the scale: sin(asin(sqrt(p)) + 0.05)^2 less p
+    assert "about 5.0 points where half of the field is covered and 3.0 where a tenth is" in card
+    assert "none of them trained the model." in card
 
 
 def test_a_name_that_is_no_folder_name_is_refused() -> None:

@@ -12,7 +12,8 @@ from c6seg.config import NetworkConfig, TrainConfig
 from c6seg.data.datasets import open_dataset
 from c6seg.models.bundle import ScaleSpec
 from c6seg.training import outcome
-from c6seg.training.outcome import object_size_px, plain_name, start_data
+from c6seg.training.outcome import object_size_px, plain_name, start_data, validation_calibration
+from c6seg.training.validation import BINS, Validation
 
 
 @pytest.fixture
@@ -50,6 +51,30 @@ def test_the_licence_of_the_initial_weights_goes_on(tiny_bundle):
     assert before(init="a/w.safetensors") == [("w.safetensors", "unspecified")]
     assert before(init=str(tiny_bundle)) == [("generated", "CC0-1.0")]
     assert "through tiny" in start_data(TrainConfig(network=NetworkConfig(init=str(tiny_bundle))))[0].note
+
+
+def validation(count):
+    """Images of 100 px: number k has 20 + k cell pixels, of which 5 lie below 0.5, and one false pixel above."""
+    cells, background = np.zeros((count, BINS), int), np.zeros((count, BINS), int)
+    cells[:, 40], cells[:, 150] = 5, 15 + np.arange(count)
+    background[:, 150], background[:, 10] = 1, 79 - np.arange(count)
+    return Validation(0.0, cells, background)
+
+
+def test_the_validation_images_say_how_far_confluence_is_off():
+    found = validation_calibration(validation(6), 0.5, data="mine")
+    true = (20 + np.arange(6)) / 100
+    error = np.arcsin(np.sqrt(true - 0.04)) - np.arcsin(np.sqrt(true))
+    assert found.confluence_mae == pytest.approx(0.04)
+    assert found.confluence_bias_arcsine == pytest.approx(error.mean(), abs=1e-6)
+    assert found.confluence_sd_arcsine == pytest.approx(error.std(ddof=1), abs=1e-6)
+    assert (found.images, found.data) == (6, ("mine",))
+    assert "chose epoch and threshold: optimistic" in found.note
+    assert validation_calibration(validation(6), 0.2, data="mine").confluence_mae == pytest.approx(0.01)
+
+
+def test_four_validation_images_are_too_few_for_that():
+    assert validation_calibration(validation(4), 0.5, data="mine") is None
 
 
 @pytest.mark.parametrize(("text", "name"), [("run-1.b", "run-1.b"), ("Zellen (10x)", "Zellen-10x"), ("細胞", "model")])

@@ -36,6 +36,23 @@ def test_counts_give_the_dice_of_each_threshold(tiny_data):
         assert found.dice(threshold) == pytest.approx(np.mean(dices), abs=2e-3)
 
 
+def test_counts_give_the_confluence_of_each_image(tiny_data):
+    config = load_config(
+        TrainConfig,
+        {"input_size": "native", "preprocess": {"mean": [0, 0, 0], "std": [1, 1, 1]}},
+    )
+    items = open_dataset(tiny_data).items
+    examples = Examples(items, config)
+    found = validate(Known(), examples, batch=2, loss="bce", device=torch.device("cpu"))
+    true, predicted = found.confluences(0.6)
+    assert len(true) == len(items)
+    for number in range(len(items)):
+        image, mask = examples.fixed(number, examples.windows(number)[0])
+        assert true[number] == pytest.approx(mask.mean())
+        assert predicted[number] == pytest.approx((image[:1] >= 0.6 - 1e-6).mean(), abs=2e-3)
+    assert predicted.std() > 0.001
+
+
 def test_the_threshold_is_the_best_one():
     cells, background = np.zeros((1, BINS), int), np.zeros((1, BINS), int)
     cells[0, 130:] = 10  # every cell pixel at 0.65 or more, every other one below 0.6

@@ -32,6 +32,7 @@ from c6seg.evaluation.protocol import (
 from c6seg.inference.quality import shows_nothing
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.tiling import predict
+from c6seg.models.bundle_folder import WEIGHTS_FILE
 from c6seg.transforms.preprocess import Preprocess
 
 MODEL_SCALE = "model"
@@ -122,6 +123,7 @@ def evaluate_items(
         "model": bundle.spec.name,
         "model_version": bundle.spec.version,
         "model_sha256": bundle.sha256(),
+        "weights_sha256": bundle.spec.files.get(WEIGHTS_FILE),  # the same after the card was changed
         "engine": segmenter.engine.name,
         "precision": segmenter.engine.precision,
         "threshold": segmenter.threshold,
@@ -163,9 +165,14 @@ def write_evaluation(path: Path, evaluation: Evaluation, **details: Any) -> Path
         The summary.
     """
     runtime.write_csv(path, COLUMNS, [score.row() for score in evaluation.scores])
-    summary = path.with_suffix(".summary.json") if path.suffix.lower() == ".csv" else Path(f"{path}.summary.json")
+    summary = summary_file(path)
     runtime.write_json(summary, {**evaluation.summary(), **details, **runtime.provenance()})
     return summary
+
+
+def summary_file(table: Path) -> Path:
+    """Where the summary of a table lies: ``FILE.summary.json`` beside ``FILE.csv``."""
+    return table.with_suffix(".summary.json") if table.suffix.lower() == ".csv" else Path(f"{table}.summary.json")
 
 
 def read_score(summary: Path) -> dict[str, Any]:

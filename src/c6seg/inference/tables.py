@@ -8,6 +8,7 @@ from typing import Any
 
 from c6seg import runtime
 from c6seg.inference.segmenter import Segmentation, Segmenter
+from c6seg.models.bundle_spec import BundleSpec
 
 COLUMNS = (
     "image",
@@ -101,6 +102,11 @@ def write_tables(result: BatchResult, segmenter: Segmenter, *, seconds: float, r
     runtime.write_json(result.out / "manifest.json", _manifest(result, segmenter, seconds, recursive))
 
 
+def _calibration(spec: BundleSpec) -> dict[str, Any] | None:
+    """Give what growth needs to add the error of segmentation to its intervals; None = the model does not say."""
+    return None if spec.calibration is None else spec.calibration.model_dump(mode="json", exclude={"note"})
+
+
 def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursive: bool) -> dict[str, Any]:
     bundle, spec = segmenter.bundle, segmenter.bundle.spec
     return {
@@ -112,6 +118,7 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
             "sha256": bundle.sha256(),
             "path": spec.name if bundle.origin == "embedded" else str(bundle.path),
             "licence": spec.licence,
+            "calibration": _calibration(spec),
         },
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},

@@ -80,6 +80,24 @@ def record(
     say(f"{bundle.spec.name}: {name} {bundle.spec.scores[name]['mean']:.4f} is on the card")
 
 
+@app.command("calibrate", epilog="Example:  c6seg models calibrate my-model/ scores.csv more-scores.csv")
+def calibrate(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle; its card is changed.")],
+    tables: Annotated[
+        list[str], typer.Argument(metavar="SCORES.csv...", help="Tables of `c6seg evaluate`, summaries beside them.")
+    ],
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What a reader must know of the images.")] = "",
+) -> None:
+    """Write into a model how far its confluence is off on images it has not seen; growth intervals use it."""
+    from c6seg import api
+
+    bundle = api.calibrate_model(folder, tables, note=note)
+    found = bundle.spec.calibration
+    if found is not None:
+        off = f"confluence is off by {100 * found.confluence_mae:.1f} points on average"
+        say(f"{bundle.spec.name}: {off} ({found.images} images of {' and '.join(found.data)}); it is on the card")
+
+
 @app.command("install", epilog="Example:  c6seg models install runs/my-training/bundle")
 def install(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle.")],

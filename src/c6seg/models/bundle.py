@@ -38,13 +38,14 @@ from c6seg.models.bundle_folder import (
     Bundle,
     user_models,
 )
-from c6seg.models.bundle_spec import SPEC_FILE, BundleSpec, ScaleSpec, TrainingData, read_spec
+from c6seg.models.bundle_spec import SPEC_FILE, BundleSpec, Calibration, ScaleSpec, TrainingData, read_spec
 
 __all__ = [
     "DEFAULT_MODEL",
     "TOLERANCE",
     "Bundle",
     "BundleSpec",
+    "Calibration",
     "Predict",
     "ScaleSpec",
     "TrainingData",
@@ -163,9 +164,14 @@ def write_bundle(
 
 
 def copy_bundle(
-    bundle: Bundle, target: Path, *, scores: Mapping[str, Mapping[str, Any]] | None = None, replace: bool = False
+    bundle: Bundle,
+    target: Path,
+    *,
+    scores: Mapping[str, Mapping[str, Any]] | None = None,
+    calibration: Calibration | None = None,
+    replace: bool = False,
 ) -> Bundle:
-    """Copy a bundle whole or not at all, with further scores on its card.
+    """Copy a bundle whole or not at all, with further scores or another calibration on its card.
 
     Parameters
     ----------
@@ -175,6 +181,8 @@ def copy_bundle(
         Folder to write; may be the bundle's own when ``replace`` is True.
     scores
         Name of a score: ``mean``, ``lower``, ``upper``, ``n`` and whatever else the card shall say.
+    calibration
+        Takes the place of the bundle's own; None = keep that.
     replace
         Replace a bundle that is already there.
 
@@ -189,9 +197,11 @@ def copy_bundle(
         for name in (SPEC_FILE, *bundle.spec.files):
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle.path / name, temporary / name)
-        if scores:
-            merged = {**bundle.spec.scores, **{name: dict(values) for name, values in scores.items()}}
-            spec = bundle.spec.model_copy(update={"scores": merged})
+        if scores or calibration:
+            merged = {**bundle.spec.scores, **{name: dict(values) for name, values in (scores or {}).items()}}
+            spec = bundle.spec.model_copy(
+                update={"scores": merged, "calibration": calibration or bundle.spec.calibration}
+            )
             (temporary / CARD_FILE).write_text(model_card(spec), encoding="utf-8")
             files = {**spec.files, CARD_FILE: runtime.sha256(temporary / CARD_FILE)}
             (temporary / SPEC_FILE).write_text(dump_yaml(spec.model_copy(update={"files": files})), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -37,6 +38,21 @@ class TrainingData(Config):
     note: str = ""
 
 
+class Calibration(Config):
+    """How far the model's confluence is off, measured on images with truth.
+
+    An error is asin(sqrt(predicted)) - asin(sqrt(true)): on this scale the variance of a fraction hardly depends on its
+    size (Anscombe, Biometrika 35 (1948) 246), so that one number serves sparse and dense fields.
+    """
+
+    confluence_sd_arcsine: float = Field(ge=0, le=math.pi, description="standard deviation of the error over images")
+    confluence_bias_arcsine: float = Field(ge=-math.pi / 2, le=math.pi / 2, description="mean of the error over images")
+    confluence_mae: float = Field(ge=0, le=1, description="mean of |predicted - true| over images")
+    images: int = Field(ge=2, description="how many were compared")
+    data: tuple[str, ...] = Field((), description="names of their data sets")
+    note: str = Field("", description="what a reader must know of these images")
+
+
 class BundleSpec(Config):
     """Everything in ``bundle.yaml``."""
 
@@ -54,6 +70,7 @@ class BundleSpec(Config):
     training_data: tuple[TrainingData, ...] = ()
     limits: tuple[str, ...] = Field((), description="what the model is known not to do well, one sentence each")
     scores: dict[str, dict[str, Any]] = Field(default_factory=dict, description="name: mean, lower, upper, n, ...")
+    calibration: Calibration | None = Field(None, description="error of confluence; None = not measured")
     provenance: dict[str, Any] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict, description="relative path: SHA-256")
 

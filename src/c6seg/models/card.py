@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ def model_card(spec: BundleSpec) -> str:
         "of the name. `c6seg models check` verifies every file and runs the example.",
         _data(spec),
         _scores(spec),
+        _calibration(spec),
         _limits(spec),
         _provenance(spec.provenance),
     ]
@@ -66,6 +68,23 @@ def _scores(spec: BundleSpec) -> str:
         cells = (name, _number(score.get("mean")), interval, score.get("n", ""), more)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def _calibration(spec: BundleSpec) -> str:
+    found = spec.calibration
+    if found is None:
+        return ""
+    sd = found.confluence_sd_arcsine
+    # d(confluence) = 2 sqrt(p (1 - p)) d(asin(sqrt(p))): the sd in points where p of the field is covered
+    half, tenth = (200 * sd * math.sqrt(p * (1 - p)) for p in (0.5, 0.1))
+    data = f" of {' and '.join(found.data)}" if found.data else ""
+    line = (
+        f"Confluence is off by {100 * found.confluence_mae:.1f} points on average (mean absolute), sd {sd:.4f} and "
+        f"mean {found.confluence_bias_arcsine:+.4f} on the scale asin(sqrt(confluence)), {found.images} images{data}. "
+        f"That sd is about {half:.1f} points where half of the field is covered and {tenth:.1f} where a tenth is."
+    )
+    note = f"\n\nThe images: {found.note}." if found.note else ""
+    return f"## Error of confluence\n\n{line}{note}"
 
 
 def _limits(spec: BundleSpec) -> str:

@@ -15,13 +15,17 @@ from c6seg.config import DataSource, TrainConfig
 from c6seg.data.facts import draw
 from c6seg.data.images import probe
 from c6seg.data.items import Item
-from c6seg.models.bundle import BundleSpec, ScaleSpec, TrainingData, open_bundle
+from c6seg.evaluation.calibration import MIN_IMAGES, measure_error
+from c6seg.models.bundle import BundleSpec, Calibration, ScaleSpec, TrainingData, open_bundle
 from c6seg.models.encoders import find_encoder
 from c6seg.runtime import provenance
 from c6seg.training.validation import Validation
 
 MOST_MEASURED = 500
 """Images of which the cells are measured; larger data sets are measured in every second, third ... image."""
+
+
+CHOSEN = "images that chose epoch and threshold: optimistic"
 
 
 def describe_training(
@@ -57,7 +61,7 @@ def describe_training(
         "validation_dice": {
             "mean": round(result.dice(threshold), 4),
             "n": len(val),
-            "note": "on the images that chose epoch and threshold: optimistic",
+            "note": f"on the {CHOSEN}",
         }
     }
     if start is not None:
@@ -73,6 +77,7 @@ def describe_training(
         training_data=_training_data(sources, config),
         limits=config.limits,
         scores=scores,
+        calibration=validation_calibration(result, threshold, data=next(iter(sources), "")),
         provenance=provenance(
             config=json.loads(config.model_dump_json()),
             epoch=epoch,
@@ -80,6 +85,14 @@ def describe_training(
             val=[item.name for item in val],
         ),
     )
+
+
+def validation_calibration(result: Validation, threshold: float, *, data: str) -> Calibration | None:
+    """Error of confluence on the validation images; None where they are too few to say it."""
+    true, predicted = result.confluences(threshold)
+    if len(true) < MIN_IMAGES:
+        return None
+    return measure_error(true, predicted, data=(data,) if data else (), note=CHOSEN)
 
 
 def plain_name(text: str) -> str:

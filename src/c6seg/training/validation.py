@@ -45,6 +45,15 @@ class Validation:
         mean: NDArray[np.float64] = dice.mean(axis=0)
         return mean
 
+    def confluences(self, threshold: float = 0.5) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Covered fraction of each image by its truth and by the network at a threshold, (images,) each.
+
+        Of the windows of :func:`validate`: pixels that two of them share count twice in both.
+        """
+        total = (self.cells + self.background).sum(axis=1)
+        marked = (self.cells + self.background)[:, round(threshold * BINS) :].sum(axis=1)
+        return self.cells.sum(axis=1) / total, marked / total
+
     def best_threshold(self) -> float:
         """Return the threshold of best mean Dice in 0.2..0.8: the middle of the plateau within 0.0005 of the best."""
         low, high = round(0.2 * BINS), round(0.8 * BINS)
