@@ -91,6 +91,17 @@ def test_a_tile_is_never_all_margin() -> None:
     assert tile_size((64, 4096), multiple=32, limit_px=64 * 1024, halo_px=128) == (64, 1024)
 
 
+def test_an_image_of_a_common_camera_is_cut_into_few_tiles() -> None:
+    """Work beyond the image itself: a third in f32, an eighth in bf16, where the budget holds larger tiles."""
+    size_hw, options = (1952, 2592), {"multiple": 32, "halo_px": 128}
+    for share, most in ((1.0, 1.30), (tiling.BF16_SHARE, 1.12)):
+        limit = int(2000e6 / (tiling.BYTES_PER_PX * share))
+        tile = tile_size(size_hw, limit_px=limit, **options)
+        number = [len(tile_starts(size, part, **options)) for size, part in zip(size_hw, tile, strict=True)]
+        assert tile[0] * tile[1] <= limit
+        assert number[0] * number[1] * tile[0] * tile[1] < most * size_hw[0] * size_hw[1]
+
+
 def test_a_seam_would_be_noticed(engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a halo the tiles of this network differ from the whole, so the tests above can fail."""
     image = picture(300, 300)
