@@ -28,6 +28,7 @@ PUBLIC = [
     "segment",
     "split_data",
     "train",
+    "watch",
 ]
 
 

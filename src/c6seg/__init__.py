@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         segment,
         split_data,
         train,
+        watch,
     )
     from c6seg.data.images import Frame, read_frames, read_image
     from c6seg.inference.segmenter import Segmentation, Segmenter
@@ -42,6 +43,7 @@ _WHERE = {
     "segment": "c6seg.api",
     "split_data": "c6seg.api",
     "train": "c6seg.api",
+    "watch": "c6seg.api",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "segment",
     "split_data",
     "train",
+    "watch",
 ]
 
 

@@ -17,6 +17,7 @@ from c6seg.api_models import (
     open_model,
     record_score,
 )
+from c6seg.api_watch import WatchStatus, watch
 from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PathLike = str | Path
 
 __all__ = [
+    "WatchStatus",
     "calibrate_model",
     "check_data",
     "check_model",
@@ -49,6 +51,7 @@ __all__ = [
     "simulate_data",
     "split_data",
     "train",
+    "watch",
 ]
 
 

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from c6seg import runtime
 from c6seg.config import SegmentConfig
-from c6seg.data.images import Frame, find_images, image_name, probe, read_frames, write_mask
-from c6seg.errors import C6segError, DataError, ImageNotFoundError, UsageError
+from c6seg.data.images import find_images, image_name
+from c6seg.errors import DataError, ImageNotFoundError, UsageError
 from c6seg.inference.journal import Journal, open_journal
-from c6seg.inference.overlay import write_overlay
-from c6seg.inference.segmenter import Segmentation, Segmenter
-from c6seg.inference.tables import COLUMNS, BatchResult, measurement_row, write_tables
+from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
+from c6seg.inference.segmenter import Segmenter
+from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
 
 __all__ = ["COLUMNS", "BatchResult", "Hints", "Progress", "check_names", "segment_images"]
 
-OUTPUTS = ("masks", "overlays")
-
 Progress = Callable[[float, int, str], None]
 """(images done, images in all, name of the image at work); the first counts the frames of a series as fractions."""
-
-Hints = Callable[[str], tuple[str | None, float | None]]
-"""Name of an image to (well, time in h), each None where the name does not say."""
 
 
 def segment_images(
@@ -98,7 +89,7 @@ def segment_images(
     batch = _Batch(folder, ready, hints, progress, len(paths))
     started = time.monotonic()
     with open_journal(folder, options_key(ready), fresh=force) as journal:
-        _sweep(folder)
+        sweep(folder)
         result = batch.run(paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)
         _say_what_is_left(folder, result)
@@ -148,7 +139,7 @@ def _say_what_is_left(folder: Path, result: BatchResult) -> None:
         )
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove the temporary files that a killed run left behind; the journal's lock says that nobody uses them."""
     own = r"\.(measurements|failures|manifest|journal)-[a-z0-9_]{8}\.\w+"
     leftovers = [path for path in folder.glob(".*") if re.fullmatch(own, path.name)]
@@ -168,8 +159,7 @@ class _Batch:
         self, folder: Path, segmenter: Segmenter, hints: Hints | None, progress: Progress | None, total: int
     ) -> None:
         self.folder = folder
-        self.segmenter = segmenter
-        self.hints = hints
+        self.maker = Maker(folder, segmenter, hints)
         self.progress = progress or (lambda done, total, name: None)
         self.total = total
 
@@ -178,112 +168,33 @@ class _Batch:
         try:
             for number, path in enumerate(paths):
                 self.progress(number, self.total, path.name)
-                entry, reason = self._try(path, number, journal)
-                if entry is None:
-                    result.failures.append((str(path), reason))
+                try:
+                    entry, known = self._image(path, number, journal)
+                except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
+                    result.failures.append((str(path), why_not(error, path)))
                     continue
                 result.rows.extend(entry["rows"])
                 result.inputs.append({"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}})
-                if "state" in entry:  # it was read from the journal
-                    result = replace(result, resumed=result.resumed + 1)
+                result = replace(result, resumed=result.resumed + known)
             self.progress(self.total, self.total, "")
         except KeyboardInterrupt:
             result = replace(result, interrupted=True)
         return result
 
-    def _try(self, path: Path, number: int, journal: Journal) -> tuple[dict[str, Any] | None, str]:
-        """Make one image, or find it done; a bad file is a reason, full disks and broken models are raised."""
-        try:
-            return self._image(path, number, journal), ""
-        except DataError as error:
-            reason = str(error)
-        except C6segError:
-            raise
-        except MemoryError:
-            reason = f"'{path}' does not fit into memory. Lower the memory budget or crop the image."
-        except OSError as error:
-            reason = f"'{path}' cannot be read: {error.strerror or error}."
-        except Exception as error:  # noqa: BLE001 (one strange file must not cost a night's batch)
-            reason = (
-                f"'{path}': unexpected {type(error).__name__}: {error}. This is a fault of c6seg: please report it."
-            )
-        runtime.logger.debug("failed: %s", path, exc_info=True)
-        return None, " ".join(reason.split())
-
-    def _image(self, path: Path, number: int, journal: Journal) -> dict[str, Any]:
+    def _image(self, path: Path, number: int, journal: Journal) -> tuple[dict[str, Any], bool]:
+        """Make one image, or find it done; say which."""
         name = image_name(path)
         digest = runtime.sha256(path)
         known = journal.find(name, digest, self.folder)
         if known is not None:
-            return known
-        started = time.monotonic()
-        journal.begin(name)
+            return known, True
+
+        def tell(part: float) -> None:
+            self.progress(number + part, self.total, path.name)
+
         try:
-            frames = probe(path, max_pixels=self.segmenter.config.max_pixels).frames
-            make = self._single if frames == 1 else self._series
-            rows, outputs = make(path, name, number, frames)
-        except DataError:
-            self._clear(name, keep=())
+            return self.maker.make(path, digest, journal, tell=tell), False
+        except DataError:  # a file that turned bad leaves no old result
+            journal.forget(name)
+            self.maker.clear(name)
             raise
-        self._clear(name, keep=outputs)
-        entry = {"sha256": digest, "seconds": round(time.monotonic() - started, 3), "rows": rows, "outputs": outputs}
-        journal.done(name, entry)
-        return entry
-
-    def _clear(self, name: str, *, keep: Sequence[str]) -> None:
-        """Remove what an earlier version of this image left."""
-        for output in (f"masks/{name}.png", f"masks/{name}.tif", f"overlays/{name}.jpg", f"overlays/{name}"):
-            path = self.folder / output
-            if output in keep:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-    def _single(self, path: Path, name: str, number: int, frames: int) -> tuple[list[dict[str, Any]], list[str]]:
-        ((frame, found),) = self._segmentations(path, number, frames)
-        outputs = [f"masks/{name}.png"]
-        write_mask(self.folder / outputs[0], found.mask)
-        if self.segmenter.config.overlays:
-            outputs.append(f"overlays/{name}.jpg")
-            write_overlay(self.folder / outputs[1], frame.pixels, found.mask)
-        well, time_h = self.hints(name) if self.hints else (None, None)
-        return [measurement_row(found, well=well, time_h=time_h)], outputs
-
-    def _series(self, path: Path, name: str, number: int, frames: int) -> tuple[list[dict[str, Any]], list[str]]:
-        """Write the pages as they come: a long series never lies in memory whole."""
-        rows = []
-        well, _ = self.hints(name) if self.hints else (None, None)  # a name cannot say when each frame was taken
-        outputs = [f"masks/{name}.tif"]
-        with contextlib.ExitStack() as stack:
-            pictures: Path | None = None
-            if self.segmenter.config.overlays:
-                outputs.append(f"overlays/{name}")
-                pictures = stack.enter_context(runtime.atomic_folder(self.folder / outputs[1]))
-            write = stack.enter_context(_mask_pages(self.folder / outputs[0], frames))
-            for frame, found in self._segmentations(path, number, frames):
-                write(found.mask)
-                if pictures is not None:
-                    write_overlay(pictures / f"{found.index:04d}.jpg", frame.pixels, found.mask)
-                rows.append(measurement_row(found, well=well))
-        return rows, outputs
-
-    def _segmentations(self, path: Path, number: int, frames: int) -> Iterator[tuple[Frame, Segmentation]]:
-        for frame in read_frames(path, max_pixels=self.segmenter.config.max_pixels):
-            yield frame, self.segmenter.segment(frame)
-            self.progress(number + (frame.index + 1) / frames, self.total, path.name)
-
-
-@contextlib.contextmanager
-def _mask_pages(path: Path, frames: int) -> Iterator[Callable[[NDArray[np.bool_]], None]]:
-    """Give a function that appends one mask to a multi-page TIFF, which takes its name when all are there."""
-    import tifffile
-
-    with runtime.atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=frames > 2000) as writer:
-
-        def write(mask: NDArray[np.bool_]) -> None:
-            page = mask.astype(np.uint8) * np.uint8(255)
-            writer.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
-
-        yield write

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from types import MappingProxyType
+from typing import Any
 
 from c6seg.errors import OutputError
 from c6seg.runtime import _why, atomic_path
@@ -29,14 +31,23 @@ class Journal:
     Parameters
     ----------
     file
-        The open journal.
+        The open journal, unbuffered.
     entries
         Last ``done`` event of every image, by name.
+    dropped
+        Number of images that were done under other options, and so are not.
     """
 
-    def __init__(self, file: IO[str], entries: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, file: io.FileIO, entries: dict[str, dict[str, Any]], *, dropped: int = 0) -> None:
         self._file = file
         self._entries = entries
+        self._torn = False
+        self.dropped = dropped
+
+    @property
+    def entries(self) -> Mapping[str, dict[str, Any]]:
+        """Last ``done`` event of every image that is done, by name."""
+        return MappingProxyType(self._entries)
 
     def find(self, name: str, input_sha256: str, folder: Path) -> dict[str, Any] | None:
         """Return the event of a finished image whose input is unchanged and whose outputs are all there."""
@@ -52,15 +63,45 @@ class Journal:
 
     def done(self, name: str, details: Mapping[str, Any]) -> None:
         """Say that all outputs of an image have their final names."""
-        self._append({"name": name, "state": "done", **details})
+        event = {"name": name, "state": "done", **details}
+        self._append(event)
+        self._entries[name] = event
+
+    def forget(self, name: str) -> None:
+        """Say that an image of this name has no outputs any more."""
+        self._entries.pop(name, None)
+        self._append({"name": name, "state": "gone"})
+
+    def check(self, folder: Path) -> None:
+        """Look whether what is written still arrives in the folder.
+
+        Raises
+        ------
+        OutputError
+            The folder or the journal in it was moved, removed or replaced.
+        """
+        path = folder / JOURNAL_FILE
+        try:
+            same = os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            same = False
+        except OSError as error:
+            raise OutputError(error.errno, f"Cannot read '{path}': {_why(error)}") from error
+        if not same:
+            raise OutputError(f"'{folder}' was moved, removed or replaced while c6seg wrote into it. Start again.")
 
     def _append(self, event: dict[str, Any]) -> None:
+        # a disk that was full may have taken the first half of the line before; that half ends here
+        text = "\n" * self._torn + json.dumps(event, ensure_ascii=False) + "\n"
+        left = memoryview(text.encode(errors=ERRORS))
+        self._torn = True
         try:
-            self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) or 0 :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise OutputError(error.errno, f"Cannot write '{self._file.name}': {_why(error)}") from error
+            raise OutputError(error.errno, f"Cannot write '{self._file.name!s}': {_why(error)}") from error
+        self._torn = False
 
 
 @contextlib.contextmanager
@@ -83,34 +124,33 @@ def open_journal(folder: Path, key: str, *, fresh: bool = False) -> Iterator[Jou
     """
     path = folder / JOURNAL_FILE
     with _locked(folder):
-        entries = {} if fresh else _read(path, key)
+        entries, dropped = ({}, 0) if fresh else _read(path, key)
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", errors=ERRORS) as file:
             file.write(json.dumps({"format": "c6seg-journal/1", "key": key}) + "\n")
             file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries.values())
         try:
-            opened = path.open("a", encoding="utf-8", errors=ERRORS)
+            opened = path.open("ab", buffering=0)
         except OSError as error:
             raise OutputError(error.errno, f"Cannot write '{path}': {_why(error)}") from error
         with contextlib.closing(opened):
-            yield Journal(opened, entries)
+            yield Journal(opened, entries, dropped=dropped)
 
 
-def _read(path: Path, key: str) -> dict[str, dict[str, Any]]:
+def _read(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """Events of finished images; where they belong to another key, none, and their number."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return {}
+        return {}, 0
     entries: dict[str, dict[str, Any]] = {}
     events = [event for line in lines if isinstance(event := _parse(line), dict)]
-    if not events or events[0].get("key") != key:
-        return {}
     for event in events[1:]:
         name = event.get("name")
         if event.get("state") == "done" and isinstance(event.get("outputs"), list):
             entries[str(name)] = event
         else:
             entries.pop(str(name), None)
-    return entries
+    return (entries, 0) if events and events[0].get("key") == key else ({}, len(entries))
 
 
 def _parse(line: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import c6seg
-from c6seg.interfaces import cli_data, cli_models, cli_train
+from c6seg.interfaces import cli_data, cli_models, cli_train, cli_watch
 from c6seg.interfaces.cli_base import (
     HELP_NAMES,
     SOME_FAILED,
@@ -258,6 +258,9 @@ def growth(
         warn(f"failed: {reason}")
     if result.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+cli_watch.add_to(app)
 
 
 @app.command("doctor", epilog="Example:  c6seg doctor")

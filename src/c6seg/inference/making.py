@@ -1,0 +1,231 @@
+"""One image file to its mask, overlay and rows: what a batch does for each image, and a watch for each that arrives."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c6seg import runtime
+from c6seg.data.images import Frame, image_name, probe, read_frames, write_mask
+from c6seg.errors import C6segError, DataError, OutputError
+from c6seg.inference.journal import Journal
+from c6seg.inference.overlay import write_overlay
+from c6seg.inference.segmenter import Segmentation, Segmenter
+from c6seg.inference.tables import measurement_row
+
+OUTPUTS = ("masks", "overlays")
+
+Hints = Callable[[str], tuple[str | None, float | None]]
+"""Name of an image to (well, time in h), each None where the name does not say."""
+
+Entry = dict[str, Any]
+"""What the journal keeps of a finished image: ``sha256``, ``seconds``, ``rows``, ``outputs``."""
+
+
+class Maker:
+    """Makes the outputs of images in one folder.
+
+    Parameters
+    ----------
+    folder
+        The output folder.
+    segmenter
+        The model.
+    hints
+        Gives well and time where the file does not.
+    """
+
+    def __init__(self, folder: Path, segmenter: Segmenter, hints: Hints | None = None) -> None:
+        self.folder = folder
+        self.segmenter = segmenter
+        self.hints = hints or (lambda name: (None, None))
+
+    def make(
+        self,
+        path: Path,
+        digest: str,
+        journal: Journal,
+        *,
+        details: Mapping[str, Any] | None = None,
+        tell: Callable[[float], None] | None = None,
+        ready: Callable[[], None] | None = None,
+    ) -> Entry:
+        """Segment an image, write its outputs and tell the journal.
+
+        Parameters
+        ----------
+        path
+            The image or series.
+        digest
+            Its SHA-256.
+        journal
+            Hears of it before the first output changes and after the last one is there.
+        details
+            What the journal shall keep besides.
+        tell
+            Called after each frame with the part of the image that is done.
+        ready
+            Called before the first output is touched; an exception that it raises leaves everything as it was.
+
+        Raises
+        ------
+        DataError
+            The image cannot be used. What an earlier version of it left is still there; see :meth:`clear`.
+        OutputError
+            Something cannot be written.
+        """
+        name = image_name(path)
+        started = time.monotonic()
+        frames = probe(path, max_pixels=self.segmenter.config.max_pixels).frames
+        found = self._segmentations(path, frames, tell)
+
+        def begin() -> None:
+            if ready is not None:
+                ready()
+            journal.begin(name)
+
+        make = self._single if frames == 1 else self._series
+        rows, outputs = make(name, found, frames, begin)
+        self.clear(name, keep=outputs)
+        seconds = round(time.monotonic() - started, 3)
+        entry = {"sha256": digest, "seconds": seconds, "rows": rows, "outputs": outputs, **(details or {})}
+        journal.done(name, entry)
+        return entry
+
+    def rename(self, old: str, entry: Entry, path: Path, journal: Journal, details: Mapping[str, Any]) -> Entry:
+        """Give the outputs of an image the name that its file has now.
+
+        A process killed in the middle leaves outputs under both names and only the old one in the journal; doing it
+        again finishes it.
+
+        Raises
+        ------
+        DataError
+            The image cannot be read.
+        OutputError
+            Something cannot be written.
+        """
+        new = image_name(path)
+        times = probe(path, max_pixels=self.segmenter.config.max_pixels).times_h
+        journal.begin(new)
+        outputs = []
+        for output in entry["outputs"]:
+            room = output.split("/", 1)[0]
+            outputs.append(f"{room}/{new}{output[len(room) + 1 + len(old) :]}")
+            source, target = self.folder / output, self.folder / outputs[-1]
+            if source.exists():
+                if target.is_dir():
+                    shutil.rmtree(target, ignore_errors=True)
+                try:
+                    source.replace(target)
+                except OSError as error:
+                    raise OutputError(error.errno, f"Cannot rename '{source}': {error.strerror}") from error
+        self.clear(new, keep=outputs)
+        well, hinted_h = self.hints(new)
+        rows = []
+        for row in entry["rows"]:
+            # the file's own time wins; a name cannot say when each frame was taken
+            time_h = times[int(row["frame"])] if times is not None else hinted_h if len(entry["rows"]) == 1 else None
+            rows.append({**row, "image": new, "well": well, "time_h": None if time_h is None else round(time_h, 6)})
+        kept = {**entry, **details, "rows": rows, "outputs": outputs}
+        kept = {key: value for key, value in kept.items() if key not in {"name", "state"}}
+        journal.done(new, kept)
+        journal.forget(old)
+        return kept
+
+    def clear(self, name: str, *, keep: Sequence[str] = ()) -> None:
+        """Remove what an earlier version of an image left."""
+        for output in (f"masks/{name}.png", f"masks/{name}.tif", f"overlays/{name}.jpg", f"overlays/{name}"):
+            path = self.folder / output
+            if output in keep:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _single(
+        self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, begin: Callable[[], None]
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        del frames
+        ((frame, found),) = pictures
+        begin()
+        outputs = [f"masks/{name}.png"]
+        write_mask(self.folder / outputs[0], found.mask)
+        if self.segmenter.config.overlays:
+            outputs.append(f"overlays/{name}.jpg")
+            write_overlay(self.folder / outputs[1], frame.pixels, found.mask)
+        well, time_h = self.hints(name)
+        return [measurement_row(found, well=well, time_h=time_h)], outputs
+
+    def _series(
+        self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, begin: Callable[[], None]
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Write the pages as they come: a long series never lies in memory whole."""
+        begin()
+        rows = []
+        well, _ = self.hints(name)  # a name cannot say when each frame was taken
+        outputs = [f"masks/{name}.tif"]
+        with contextlib.ExitStack() as stack:
+            folder: Path | None = None
+            if self.segmenter.config.overlays:
+                outputs.append(f"overlays/{name}")
+                folder = stack.enter_context(runtime.atomic_folder(self.folder / outputs[1]))
+            write = stack.enter_context(_mask_pages(self.folder / outputs[0], frames))
+            for frame, found in pictures:
+                write(found.mask)
+                if folder is not None:
+                    write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, found.mask)
+                rows.append(measurement_row(found, well=well))
+        return rows, outputs
+
+    def _segmentations(
+        self, path: Path, frames: int, tell: Callable[[float], None] | None
+    ) -> Iterator[tuple[Frame, Segmentation]]:
+        for frame in read_frames(path, max_pixels=self.segmenter.config.max_pixels):
+            yield frame, self.segmenter.segment(frame)
+            if tell is not None:
+                tell((frame.index + 1) / frames)
+
+
+def why_not(error: Exception, path: Path) -> str:
+    """Say in one line why an image could not be used; full disks and broken models are no matter of one image.
+
+    Raises
+    ------
+    C6segError
+        The error itself, where it concerns more than this image.
+    """
+    if isinstance(error, DataError):
+        reason = str(error)
+    elif isinstance(error, C6segError):
+        raise error
+    elif isinstance(error, MemoryError):
+        reason = f"'{path}' does not fit into memory. Lower the memory budget or crop the image."
+    elif isinstance(error, OSError):
+        reason = f"'{path}' cannot be read: {error.strerror or error}."
+    else:  # one strange file must not cost a night's batch
+        reason = f"'{path}': unexpected {type(error).__name__}: {error}. This is a fault of c6seg: please report it."
+    runtime.logger.debug("failed: %s", path, exc_info=error)
+    return " ".join(reason.split())
+
+
+@contextlib.contextmanager
+def _mask_pages(path: Path, frames: int) -> Iterator[Callable[[NDArray[np.bool_]], None]]:
+    """Give a function that appends one mask to a multi-page TIFF, which takes its name when all are there."""
+    import tifffile
+
+    with runtime.atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=frames > 2000) as writer:
+
+        def write(mask: NDArray[np.bool_]) -> None:
+            page = mask.astype(np.uint8) * np.uint8(255)
+            writer.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
+
+        yield write
