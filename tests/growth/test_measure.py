@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from c6seg.errors import DataError
-from c6seg.growth.measure import analysed_area_um2, cell_area_um2, confluence, read_measurements
+from c6seg.growth.measure import (
+    Measurement,
+    analysed_area_um2,
+    cell_area_um2,
+    confluence,
+    fits_image,
+    read_measurements,
+    size_notes,
+)
 
 MASK = np.zeros((20, 30), bool)
 MASK[:10, :15] = True
@@ -46,6 +55,39 @@ def test_table_is_read_with_unknowns_as_none(tmp_path: Path) -> None:
     assert (first.image, first.well, first.time_h, first.confluence) == ("a", "A1", None, 0.5)
     assert first.flags == ("empty_field", "scale_unknown")
     assert (second.frame, second.time_h, second.confluence, second.well) == (1, 2.5, None, None)
+
+
+def test_every_column_of_the_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.csv"
+    head = "width_px,height_px,pixel_size_um,cluster_fraction,object_count,mean_object_area_um2,uncertainty,sha256"
+    path.write_text(f"image,confluence,{head}\na,0.5,640,480,0.65,0.1,12,801.5,0.03,f00d\nb,0.5,,,,,,,,\n")
+    first, second = read_measurements(path)
+    assert (first.width_px, first.height_px, first.object_count) == (640, 480, 12)
+    assert (first.pixel_size_um, first.cluster_fraction, first.mean_object_area_um2) == (0.65, 0.1, 801.5)
+    assert (first.uncertainty, first.sha256) == (0.03, "f00d")
+    assert second == Measurement("b", confluence=0.5)
+
+
+def test_an_area_larger_than_the_image_does_not_fit() -> None:
+    row = Measurement("a", confluence=0.5, cell_area_um2=4000.0, width_px=100, height_px=80, pixel_size_um=1.0)
+    assert fits_image(row)
+    assert fits_image(replace(row, cell_area_um2=2000.0))  # half of the image was analysed
+    assert not fits_image(replace(row, cell_area_um2=4100.0))
+    assert not fits_image(replace(row, width_px=50))
+    assert fits_image(replace(row, width_px=None))
+    assert fits_image(Measurement("a", confluence=0.0, cell_area_um2=0.0, width_px=9, height_px=9, pixel_size_um=1.0))
+
+
+def test_images_that_differ_from_the_others_are_named() -> None:
+    rows = [Measurement(name, width_px=100, height_px=80, pixel_size_um=0.5) for name in "abcd"]
+    assert size_notes(rows) == ()
+    assert size_notes([Measurement("a"), Measurement("b")]) == ()
+    (note,) = size_notes([*rows, replace(rows[0], image="e", width_px=50)])
+    assert "1 image is of another size than the others, 100x80 px (e: 50x80)" in note
+    (note,) = size_notes([*rows, replace(rows[0], image="e", pixel_size_um=1.0)])
+    assert "pixel size changes from 0.5 to 1 um" in note
+    (note,) = size_notes([*rows, replace(rows[0], image="e", pixel_size_um=None)])
+    assert "1 image is without a pixel size" in note
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from c6seg.errors import DataError
 
 NEEDED_COLUMNS = ("image", "confluence")
+# Confluence and area are rounded in the table; masks that do not fit are off by far more than this part.
+ROUNDING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,20 @@ class Measurement:
         File with the folders that tell it from the other images, where known; they may name well and time.
     plate
         What tells wells of one name apart, where images of one name come from several results; wins over the name.
+    cluster_fraction
+        Part of the analysed area in clusters, 0..1, measured apart from the confluence; None where it was not.
+    object_count
+        Number of cells; None where touching cells were not split.
+    mean_object_area_um2
+        Mean area of a cell in um2; None where it is unknown.
+    uncertainty
+        Of the model about its mask, as ``c6seg segment`` writes it; None where there was no model.
+    width_px, height_px
+        Size of the mask; None where unknown.
+    pixel_size_um
+        Edge of a pixel in um; None where unknown.
+    sha256
+        Hash of the image file, to find one picture under two names; None where unknown.
     """
 
     image: str
@@ -50,6 +68,14 @@ class Measurement:
     flags: tuple[str, ...] = ()
     path: str | None = None
     plate: str | None = None
+    cluster_fraction: float | None = None
+    object_count: int | None = None
+    mean_object_area_um2: float | None = None
+    uncertainty: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    pixel_size_um: float | None = None
+    sha256: str | None = None
 
 
 def confluence(mask: NDArray[np.bool_], *, analysed: NDArray[np.bool_] | None = None) -> float:
@@ -118,6 +144,54 @@ def analysed_area_um2(
     return pixels * pixel_size_um**2
 
 
+def fits_image(row: Measurement) -> bool:
+    """Whether the covered area can lie in the image; a mask of another image, or at another scale, gives more.
+
+    The area that was analysed, which is the covered area divided by the confluence, is never more than the image. True
+    where something is unknown.
+    """
+    known = (row.cell_area_um2, row.confluence, row.width_px, row.height_px, row.pixel_size_um)
+    if any(value is None for value in known):
+        return True
+    area, part, width, height, edge = (float(value) for value in known if value is not None)
+    return area <= max(part, 1e-3) * width * height * edge**2 * (1 + ROUNDING)
+
+
+def size_notes(rows: Sequence[Measurement]) -> tuple[str, ...]:
+    """Say in words which images of one series differ from the others in size or scale, or lack the scale."""
+    notes = []
+    sizes = Counter((row.width_px, row.height_px) for row in rows if row.width_px and row.height_px)
+    if len(sizes) > 1:
+        usual = sizes.most_common(1)[0][0]
+        odd = [row for row in rows if row.width_px and row.height_px and (row.width_px, row.height_px) != usual]
+        notes.append(
+            f"{_images(len(odd))} of another size than the others, {usual[0]}x{usual[1]} px "
+            f"({few([f'{row.image}: {row.width_px}x{row.height_px}' for row in odd])}): check that masks and images "
+            "belong together"
+        )
+    scales = [row.pixel_size_um for row in rows if row.pixel_size_um]
+    if scales and max(scales) > (1 + ROUNDING) * min(scales):
+        notes.append(
+            f"the pixel size changes from {min(scales):.4g} to {max(scales):.4g} um within the series: "
+            "the images show areas of different size"
+        )
+    lacking = [row.image for row in rows if not row.pixel_size_um]
+    if scales and lacking:
+        notes.append(
+            f"{_images(len(lacking))} without a pixel size, so that their area in um2 is unknown ({few(lacking)})"
+        )
+    return tuple(notes)
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first three names, with dots where there are more."""
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+
+
+def _images(number: int) -> str:
+    return "1 image is" if number == 1 else f"{number} images are"
+
+
 def read_measurements(path: Path) -> list[Measurement]:
     """Read the ``measurements.csv`` of a segmentation.
 
@@ -152,6 +226,10 @@ def _measurement(row: dict[str, str | None], path: Path, line: int) -> Measureme
             raise DataError(f"'{path}' line {line}: {column} is {text!r}, which is no number.") from None
         return value if value is None or math.isfinite(value) else None
 
+    def whole(column: str) -> int | None:
+        value = number(column)
+        return None if value is None else round(value)
+
     image = (row.get("image") or "").strip()
     if not image:
         raise DataError(f"'{path}' line {line}: the column 'image' is empty.")
@@ -163,6 +241,14 @@ def _measurement(row: dict[str, str | None], path: Path, line: int) -> Measureme
         well=(row.get("well") or "").strip() or None,
         cell_area_um2=number("cell_area_um2"),
         flags=tuple((row.get("flags") or "").replace(";", " ").replace(",", " ").split()),
+        cluster_fraction=number("cluster_fraction"),
+        object_count=whole("object_count"),
+        mean_object_area_um2=number("mean_object_area_um2"),
+        uncertainty=number("uncertainty"),
+        width_px=whole("width_px"),
+        height_px=whole("height_px"),
+        pixel_size_um=number("pixel_size_um"),
+        sha256=(row.get("sha256") or "").strip() or None,
     )
 
 

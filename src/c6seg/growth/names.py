@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+
+from c6seg.growth.patterns import Words, compile_text, read_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,68 @@ def parse_name(name: str) -> NameParts:
         stem = f"{outer.stem}/{parts.stem}".strip("/")
         parts = NameParts(line, well, field, timed.time_h, parts.crop, parts.index, timed.absolute, stem)
     return parts
+
+
+def compile_pattern(text: str) -> Callable[[str], NameParts | None]:
+    r"""Turn a pattern of the user's into a function that reads image names by it, instead of :func:`parse_name`.
+
+    There are two ways to write one. A **template** has the parts of a name in braces, ``*`` for anything within a
+    folder, and everything else as it stands in the names: ``{line}_{well}_{field}_{time}h``. A **regular expression**
+    of Python has named groups: ``(?P<well>[A-H]\d{1,2})_f(?P<field>\d)``. What contains ``(?P<`` is a regular
+    expression.
+
+    The parts are ``line`` (or ``plate``), ``well``, ``field``, ``crop``, ``index`` (number of the frame, where the
+    names do not say how far apart frames are) and the time: ``time_h`` in hours; ``days``, ``hours`` and ``minutes``,
+    which are added up; ``time``, a number with its unit (h, min, d) in it or behind it; ``date``, year first, such as
+    ``2024-05-01 14:30`` or ``20240501_1430``, to which ``hours`` and the like are added.
+
+    The pattern may match anywhere: it is searched in the path below the folder that all images share, without suffix
+    and with ``/`` between folders, and then in the name alone. ``^`` and ``$`` hold it to the ends.
+
+    Parameters
+    ----------
+    text
+        The pattern.
+
+    Returns
+    -------
+    Callable
+        From a path or name to what it says, or to None where the pattern does not match. What the pattern does not
+        name is not guessed.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, a group is unknown, or it names neither well, field, index nor time.
+
+    Examples
+    --------
+    >>> read = compile_pattern("{line}_{well}_{field}_{time}h")
+    >>> parts = read("plate1/U87_B03_2_36h.tif")
+    >>> parts.line, parts.well, parts.field, parts.time_h
+    ('U87', 'B3', '2', 36.0)
+    >>> read("overview.tif") is None
+    True
+    """
+    pattern = compile_text(text)
+
+    def read(name: str) -> NameParts | None:
+        words = read_words(pattern, name)
+        return None if words is None else _from_words(words)
+
+    return read
+
+
+def _from_words(words: Words) -> NameParts:
+    texts = words.texts
+    line = " ".join(texts[name] for name in ("line", "plate") if name in texts) or None
+    well = texts.get("well")
+    if well is not None and re.fullmatch(r"[A-Za-z]{1,2}\d+", well):
+        letters = well.rstrip("0123456789")
+        well = f"{letters.upper()}{int(well[len(letters) :])}"
+    stem = "_".join(part for part in (line, well) if part) or words.rest
+    index = int(texts["index"]) if "index" in texts else None
+    return NameParts(line, well, texts.get("field"), words.time_h, texts.get("crop"), index, words.absolute, stem)
 
 
 def _parse_stem(stem: str) -> NameParts:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.images import natural_key
-from c6seg.errors import DataError, UsageError
-from c6seg.growth.measure import Measurement
+from c6seg.errors import UsageError
+from c6seg.growth.clock import Tick, order_notes, same_picture_note, same_pictures, step_notes
+from c6seg.growth.interval import Calibration, confluence_interval
+from c6seg.growth.measure import Measurement, few, size_notes
 from c6seg.growth.names import NameParts, parse_name
+from c6seg.growth.samples import Lost, Sample, exclusion_note, lost_notes, read_samples
+from c6seg.growth.times import BY_INTERVAL, BY_NAME, BY_TAG, NO_TIMES, FileTime, Timed, assign_times
 
-__all__ = ["NameParts", "Series", "group_series", "parse_name"]
+__all__ = ["BY_INTERVAL", "BY_NAME", "BY_TAG", "NameParts", "Series", "group_series", "parse_name"]
 
 Floats = NDArray[np.float64]
-BY_NAME, BY_TAG, BY_INTERVAL = "the file names", "the time tags of the files", "the given interval"
 # Fields of a well that are taken within this part of the interval between frames belong to one time.
 SAME_TIME = 0.25
 
@@ -82,22 +83,22 @@ class Series:
     object_count: Floats | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    measurement: Measurement
-    parts: NameParts
-    unit: str
-    confluence: float
-    time_h: float = math.nan
-
-
 def group_series(
-    measurements: Sequence[Measurement], *, interval_h: float | None = None, confidence: float = 0.95
+    measurements: Sequence[Measurement],
+    *,
+    interval_h: float | None = None,
+    confidence: float = 0.95,
+    pattern: str | None = None,
+    exclude_flags: Collection[str] = (),
+    calibration: Calibration | None = None,
+    file_times: Mapping[str, FileTime] | None = None,
 ) -> list[Series]:
     """Sort measurements into series, one for each well or place, in time order.
 
-    Times come from the file names; else from the tags of the files, shifted so that a series starts at 0;
-    else from ``interval_h`` times the order.
+    Times come from the file names; else from the tags of the files, shifted so that a series starts at 0; else from
+    ``interval_h`` times the order; else, with a warning, from EXIF dates or modification times.
+
+    Whatever is left out or strange is in the notes of its series; what belongs to none, in those of the first.
 
     Parameters
     ----------
@@ -107,213 +108,200 @@ def group_series(
         Hours between frames, for files that carry no time.
     confidence
         Of the interval at each time.
+    pattern
+        What the names mean, see :func:`~c6seg.growth.names.compile_pattern`; None = known names are read as they come.
+    exclude_flags
+        Images with one of these flags do not count while there are others of that time; a time that has no other is
+        kept, but not used.
+    calibration
+        Error of the masks, for the interval; None = they are exact.
+    file_times
+        Times by image name for files that carry none, see :func:`~c6seg.growth.times.read_file_times`.
 
     Raises
     ------
     DataError
-        There is no usable measurement.
+        There is no usable measurement, or the pattern matches nothing.
     UsageError
-        A series has several frames, no times, and no interval was given.
+        The pattern cannot be used; or no series with several frames has times, and no interval was given.
     """
-    samples, dropped = _samples(measurements)
-    if not samples:
-        raise DataError(f"None of the {len(measurements)} measured images has a confluence between 0 and 1.")
-    places = _places(samples)
-    untimed = all(_name_time(sample) is None and sample.measurement.time_h is None for sample in samples)
-    if untimed and all(len(group) == 1 for group in places.values()):
+    samples, lost, general = read_samples(measurements, pattern=pattern, exclude_flags=exclude_flags)
+    lines = _lines(samples)
+    places: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        places[_place(sample.parts, lines)].append(sample)
+    untimed = all(sample.name_h is None and sample.tag_h is None for sample in samples)
+    merged = untimed and all(len(group) == 1 for group in places.values())
+    if merged:
         places = {"series": [replace(sample, unit="") for sample in samples]}
+    timed, failed = _timed(places, interval_h, file_times)
+    left: dict[str, list[Lost]] = defaultdict(list)
+    for one in lost:
+        left[next(iter(places)) if len(places) == 1 else _place(one.parts, lines)].append(one)
+    same = same_pictures((row.image, row.sha256) for row in measurements)
+    several = any(len(of_well) > 1 for of_well in lines.values())
     result = []
-    for name in sorted(places, key=natural_key):
-        timed, source, notes = _with_times(name, places[name], interval_h)
-        lost = [label for place, label in dropped if place == name or len(places) == 1]
-        if lost:
-            notes = (*notes, f"{len(lost)} images without a usable confluence were left out ({_few(lost)})")
-        result.append(_series(name, timed, source, notes, confidence))
-    return result
+    for name, found in timed.items():
+        parts = places[name][0].parts
+        pictures = same_picture_note((sample.measurement.image for sample in found.samples), same)
+        notes = (
+            *_plate_notes(places[name], lines), *found.notes, *_clock_notes(found), *lost_notes(left.pop(name, [])),
+            *size_notes([sample.measurement for sample in found.samples]), *([pictures] if pictures else []),
+        )  # fmt: skip
+        series = _series(name, found, notes, confidence, calibration)
+        if parts.well is not None and not merged:
+            series = replace(series, well=parts.well, plate=parts.line if several else None)
+        result.append(series)
+    general = (*general, *failed, *lost_notes([one for of_place in left.values() for one in of_place]))
+    return [replace(result[0], notes=(*result[0].notes, *general)), *result[1:]]
 
 
-def _samples(measurements: Iterable[Measurement]) -> tuple[list[_Sample], list[tuple[str, str]]]:
-    rows = list(measurements)
-    long = {row.image for row in rows if row.frame > 0}
-    samples, dropped = [], []
-    for row in rows:
-        parts = parse_name(row.path or row.image)
-        if row.well is not None:
-            parts = replace(parts, well=parse_name(row.well).well or row.well)
-        if row.plate is not None:
-            parts = replace(parts, line=row.plate)
-        unit = row.image if row.image in long else "|".join([parts.stem, parts.field or "", parts.crop or ""])
-        if row.confluence is None or not 0 <= row.confluence <= 1:
-            dropped.append((parts.well or parts.stem or "series", row.image))
-        else:
-            samples.append(_Sample(row, parts, unit, row.confluence))
-    return samples, dropped
-
-
-def _places(samples: Sequence[_Sample]) -> dict[str, list[_Sample]]:
+def _lines(samples: Sequence[Sample]) -> dict[str, set[str | None]]:
+    """Lines, or plates, under which each well occurs."""
     lines: dict[str, set[str | None]] = defaultdict(set)
     for sample in samples:
         if sample.parts.well:
             lines[sample.parts.well].add(sample.parts.line)
-    places: dict[str, list[_Sample]] = defaultdict(list)
-    for sample in samples:
-        parts = sample.parts
-        name = parts.well or parts.stem or "series"
-        if parts.well and len(lines[parts.well]) > 1:  # one well name on several plates
-            name = f"{parts.line} {parts.well}" if parts.line else parts.well
-        places[name].append(sample)
-    return dict(places)
+    return dict(lines)
 
 
-def _with_times(
-    name: str, samples: list[_Sample], interval_h: float | None
-) -> tuple[list[_Sample], str, tuple[str, ...]]:
-    options: list[tuple[str, list[float | None], bool]] = [
-        (BY_NAME, [_name_time(sample) for sample in samples], any(sample.parts.absolute for sample in samples)),
-        (BY_TAG, [sample.measurement.time_h for sample in samples], True),
-    ]
-    for source, times, shift in options:
-        known = [replace(sample, time_h=time) for sample, time in zip(samples, times, strict=True) if time is not None]
-        if 2 * len(known) < len(samples) or not known or not _usable(known):
-            continue
-        notes: tuple[str, ...] = ()
-        if len(known) < len(samples):
-            left = [sample.measurement.image for sample, time in zip(samples, times, strict=True) if time is None]
-            notes = (f"{len(left)} images without a time in {source} were left out ({_few(left)})",)
-        start = min(sample.time_h for sample in known) if shift else 0.0
-        return [replace(sample, time_h=sample.time_h - start) for sample in known], source, notes
-    if len(samples) == 1:
-        return [replace(samples[0], time_h=0.0)], "nowhere: it is a single image", ()
-    if interval_h is None:
-        raise UsageError(
-            f"Series '{name}' has {len(samples)} images (such as '{samples[0].measurement.image}') and no times: "
-            "neither names nor tags say when they were taken. Pass --interval HOURS, the time between two frames."
-        )
-    return _by_order(samples, interval_h), BY_INTERVAL, ()
+def _place(parts: NameParts, lines: Mapping[str, set[str | None]]) -> str:
+    """Name of the series that an image belongs to; wells of one name on several plates are told apart."""
+    if parts.well and parts.line and len(lines.get(parts.well, ())) > 1:
+        return f"{parts.line} {parts.well}"
+    return parts.well or parts.stem or "series"
 
 
-def _name_time(sample: _Sample) -> float | None:
-    time = sample.parts.time_h
-    if sample.unit != sample.measurement.image:
-        return time
-    inside = sample.measurement.time_h  # frames of one file: the name can only say when the file starts
-    return None if time is None or inside is None else time + inside
+def _plate_notes(samples: Sequence[Sample], lines: Mapping[str, set[str | None]]) -> tuple[str, ...]:
+    """Say that a well occurs under several plates, unless these were given as such."""
+    parts = samples[0].parts
+    of_well = lines.get(parts.well or "", set())
+    if len(of_well) < 2 or samples[0].measurement.plate is not None:
+        return ()
+    names = few([repr(line) if line else "no name" for line in sorted(of_well, key=lambda line: line or "")])
+    return (f"well {parts.well} occurs under {len(of_well)} plates or lines ({names}), which were kept apart",)
 
 
-def _usable(samples: Sequence[_Sample]) -> bool:
-    """Whether the times tell the frames of each field apart."""
-    times: dict[str, list[float]] = defaultdict(list)
-    for sample in samples:
-        times[sample.unit].append(sample.time_h)
-    return all(len(set(of_unit)) > 1 or len(of_unit) == 1 for of_unit in times.values())
+def _timed(
+    places: Mapping[str, list[Sample]], interval_h: float | None, file_times: Mapping[str, FileTime] | None
+) -> tuple[dict[str, Timed], list[str]]:
+    """Give every place its times; one that has none is left out, unless no other has any."""
+    timed: dict[str, Timed] = {}
+    failed: dict[str, UsageError] = {}
+    for name in sorted(places, key=natural_key):
+        try:
+            timed[name] = assign_times(name, places[name], interval_h=interval_h, file_times=file_times)
+        except UsageError as error:
+            failed[name] = error
+    if failed and all(len(set(found.time_h)) == 1 for found in timed.values()):
+        raise next(iter(failed.values()))
+    return timed, [f"{error} It was left out." for error in failed.values()]
 
 
-def _by_order(samples: Sequence[_Sample], interval_h: float) -> list[_Sample]:
-    units: dict[str, list[_Sample]] = defaultdict(list)
-    for sample in samples:
-        units[sample.unit].append(sample)
-    result = []
-    for group in units.values():
-        ordered = sorted(group, key=lambda sample: (natural_key(sample.measurement.image), sample.measurement.frame))
-        counts = [sample.parts.index for sample in ordered]
-        if len({sample.measurement.image for sample in ordered}) == 1:
-            counts = [sample.measurement.frame for sample in ordered]
-        numbers = [count for count in counts if count is not None]
-        if len(set(numbers)) < len(ordered):
-            numbers = list(range(len(ordered)))
-        # t01, t04, t07 are neighbours; t01, t02, t04 has a gap
-        step = reduce(math.gcd, (number - min(numbers) for number in numbers)) or 1
-        result += [
-            replace(sample, time_h=interval_h * (number - min(numbers)) / step)
-            for sample, number in zip(ordered, numbers, strict=True)
-        ]
-    return result
+def _clock_notes(timed: Timed) -> tuple[str, ...]:
+    """Say which frames are out of order; an order that made the times cannot contradict them."""
+    if timed.source in {BY_INTERVAL, NO_TIMES}:
+        return ()
+    ticks = []
+    for sample, time_h in zip(timed.samples, timed.time_h, strict=True):
+        if sample.number is not None:
+            image = sample.measurement.image
+            ticks.append(
+                Tick(sample.unit, sample.number, time_h, f"{image}[{sample.number}]" if sample.movie else image)
+            )
+    return order_notes(ticks)
 
 
-def _series(name: str, samples: Sequence[_Sample], source: str, notes: tuple[str, ...], confidence: float) -> Series:
-    bins = _bins(samples)
-    units = sorted({sample.unit for sample in samples}, key=natural_key)
-    cells: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for column, group in enumerate(bins):
+def _series(
+    name: str, timed: Timed, notes: tuple[str, ...], confidence: float, calibration: Calibration | None
+) -> Series:
+    units = {unit: row for row, unit in enumerate(sorted({s.unit for s in timed.samples}, key=natural_key))}
+    bins = _bins(timed, units)
+    counted = [_counted(group) for group in bins]
+    cells: dict[tuple[int, int], list[Sample]] = defaultdict(list)
+    for column, group in enumerate(counted):
         for sample in group:
-            cells[units.index(sample.unit), column].append(sample.confluence)
+            cells[units[sample.unit], column].append(sample)
     fields = np.full((len(units), len(bins)), np.nan)
-    for place, values in cells.items():
-        fields[place] = np.mean(values)
-    doubled = sum(len(values) - 1 for values in cells.values())
-    if doubled:
-        notes = (*notes, f"{doubled} images share field and time with another one and were averaged")
-    if np.isnan(fields).any():
-        notes = (*notes, f"not every field has an image at every time ({int(np.isnan(fields).sum())} are missing)")
-    flags = tuple(tuple(sorted({flag for sample in group for flag in sample.measurement.flags})) for group in bins)
-    time_h = np.array([np.mean([sample.time_h for sample in group]) for group in bins])
+    for place, of_cell in cells.items():
+        fields[place] = sum(sample.confluence for sample in of_cell) / len(of_cell)
+    used = np.array([not group[0].reasons for group in counted], dtype=np.bool_)
+    time_h = np.array([sum(time for _, time in group) / len(group) for group in bins])
+    sizes = confluence_interval(time_h, fields, confidence=confidence, used=used, calibration=calibration)
     mean = np.asarray(np.nanmean(fields, axis=0), dtype=np.float64)
-    lower, upper = field_interval(time_h, fields, confidence=confidence)
-    images = tuple(tuple((s.measurement.image, s.measurement.frame) for s in group) for group in bins)
-    return Series(name, time_h, mean, lower, upper, fields, images, flags, source, notes)
+    excluded = exclusion_note(timed.samples, int(np.count_nonzero(~used)))
+    return Series(
+        name,
+        time_h,
+        mean,
+        np.minimum(sizes.lower, mean),
+        np.maximum(sizes.upper, mean),
+        fields,
+        tuple(tuple((s.measurement.image, s.measurement.frame) for s, _ in group) for group in bins),
+        tuple(tuple(sorted({flag for s, _ in group for flag in (*s.measurement.flags, *s.reasons)})) for group in bins),
+        timed.source,
+        (*notes, *step_notes(time_h, start_h=timed.start_h), *_cell_notes(bins, cells, len(units)),
+         *([excluded] if excluded else [])),
+        used=used,
+        noise_lower=np.minimum(sizes.noise_lower, mean),
+        noise_upper=np.maximum(sizes.noise_upper, mean),
+        cell_area_um2=_mean_of(counted, "cell_area_um2"),
+        cluster_fraction=_mean_of(counted, "cluster_fraction"),
+        object_count=_mean_of(counted, "object_count"),
+    )  # fmt: skip
 
 
-def _bins(samples: Sequence[_Sample]) -> list[list[_Sample]]:
+def _counted(group: Sequence[tuple[Sample, float]]) -> list[Sample]:
+    """Return the samples of one time that count: the good ones, or all where none is good; each picture once."""
+    samples = [sample for sample, _ in group]
+    found: list[Sample] = []
+    pictures: set[tuple[str, int]] = set()
+    for sample in [sample for sample in samples if not sample.reasons] or samples:
+        row = sample.measurement
+        if row.sha256 is None or (row.sha256, row.frame) not in pictures:
+            found.append(sample)
+            pictures.add((row.sha256 or "", row.frame))
+    return found
+
+
+def _cell_notes(
+    bins: Sequence[Sequence[tuple[Sample, float]]], cells: Mapping[tuple[int, int], Sequence[Sample]], units: int
+) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    doubled = [sample.measurement.image for of_cell in cells.values() for sample in of_cell[1:]]
+    if doubled:
+        notes = (f"{len(doubled)} images share field and time with another one and were averaged ({few(doubled)})",)
+    missing = units * len(bins) - sum(len({sample.unit for sample, _ in group}) for group in bins)
+    if missing:
+        notes = (*notes, f"not every field has an image at every time ({missing} are missing)")
+    return notes
+
+
+def _mean_of(groups: Sequence[Sequence[Sample]], column: str) -> Floats | None:
+    """Mean of a column over the images of each time, (T,); None where it is unknown at all times."""
+    values = [[getattr(sample.measurement, column) for sample in group] for group in groups]
+    known = [[value for value in of_time if value is not None] for of_time in values]
+    if not any(known):
+        return None
+    return np.array([sum(of_time) / len(of_time) if of_time else np.nan for of_time in known], dtype=np.float64)
+
+
+def _bins(timed: Timed, units: Mapping[str, int]) -> list[list[tuple[Sample, float]]]:
     """Put samples of one time together, in time order."""
-    times: Mapping[str, set[float]] = defaultdict(set)
-    for sample in samples:
-        times[sample.unit].add(sample.time_h)
-    steps = [step for of_unit in times.values() for step in np.diff(sorted(of_unit)) if step > 0]
+    times: dict[str, set[float]] = defaultdict(set)
+    for sample, time in zip(timed.samples, timed.time_h, strict=True):
+        times[sample.unit].add(time)
+    steps = [step for of_unit in times.values() for step in np.diff(sorted(of_unit))]
     tolerance = SAME_TIME * float(np.median(steps)) if steps else 1e-6
-    bins: list[list[_Sample]] = []
-    for sample in sorted(samples, key=lambda sample: (sample.time_h, natural_key(sample.measurement.image))):
-        first = bins[-1][0] if bins else None
-        together = first is not None and sample.time_h - first.time_h <= tolerance
-        seen = {other.unit for other in bins[-1]} if bins else set()
-        if together and first is not None and (sample.unit not in seen or sample.time_h == first.time_h):
-            bins[-1].append(sample)
+    pairs = zip(timed.samples, timed.time_h, strict=True)
+    bins: list[list[tuple[Sample, float]]] = []
+    seen: set[str] = set()
+    for sample, time in sorted(pairs, key=lambda pair: (pair[1], units[pair[0].unit], pair[0].measurement.image)):
+        first = bins[-1][0][1] if bins else None
+        if first is not None and time - first <= tolerance and (sample.unit not in seen or time == first):
+            bins[-1].append((sample, time))
         else:
-            bins.append([sample])
+            bins.append([(sample, time)])
+            seen = set()
+        seen.add(sample.unit)
     return bins
-
-
-def field_interval(time_h: Floats, fields: Floats, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """Interval of the mean confluence at each time, from the spread of the fields.
-
-    The spread is pooled over all times on the arcsine scale, where the variance of a fraction hardly depends on its
-    size. With a single field the scatter of a point about the line through its two neighbours takes its place
-    (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73 (1986) 625).
-
-    Parameters
-    ----------
-    time_h
-        (T,) hours.
-    fields
-        (F, T) confluence, 0..1; NaN where missing.
-    confidence
-        Such as 0.95.
-
-    Returns
-    -------
-    tuple
-        Lower and upper end, (T,); NaN where there is one field and fewer than four times.
-    """
-    from scipy import stats
-
-    scale = np.arcsin(np.sqrt(fields))
-    number = np.sum(~np.isnan(scale), axis=0)
-    centre = np.nansum(scale, axis=0) / number
-    freedom = int(np.sum(number - 1))
-    if freedom >= 2:
-        sd = math.sqrt(float(np.nansum((scale - centre) ** 2)) / freedom)
-    elif time_h.size >= 4:
-        left, right = np.diff(time_h)[:-1], np.diff(time_h)[1:]
-        a, b = right / (left + right), left / (left + right)
-        off = a * centre[:-2] + b * centre[2:] - centre[1:-1]
-        freedom = off.size
-        sd = math.sqrt(float(np.mean(off**2 / (a**2 + b**2 + 1))))
-    else:
-        return np.full(time_h.size, np.nan), np.full(time_h.size, np.nan)
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * sd / np.sqrt(number)
-    lower = np.sin(np.clip(centre - half, 0, np.pi / 2)) ** 2
-    upper = np.sin(np.clip(centre + half, 0, np.pi / 2)) ** 2
-    return np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
