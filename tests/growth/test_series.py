@@ -202,7 +202,7 @@ def test_columns_that_repeat_the_name_do_not_count_against_a_pattern() -> None:
         group_series(rows, pattern="{line}_t{index}")
     (series,) = group_series(rows, pattern="{line}_t{index}", interval_h=2.0)
     assert (series.name, series.well, series.time_source) == ("A1_drug24h", None, BY_INTERVAL)
-    doses = [named(f"A1_dose{number}h_t{number}", time_h=float(number)) for number in (1, 2, 4)]
+    doses = [named(f"A1_{number}h_t{number}", time_h=float(number)) for number in (1, 2, 4)]
     with pytest.raises(UsageError, match="no times"):
         group_series(doses, pattern="{well}_*_t{index}")
     tagged = [named(f"dish_t{number}", time_h=5.0 + number, well="B7") for number in range(3)]
