@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,7 +143,8 @@ def _progress(folder: Path) -> Iterator[Show]:
         console = Console(stderr=True)
         line = _Line(folder)
         with Live(line, console=console, transient=True, refresh_per_second=2) as live:
-            told = _Lines(folder, write=live.console.print, pictures=False)
+            write = partial(live.console.print, markup=False, highlight=False)
+            told = _Lines(folder, write=write, pictures=False)
 
             def show(status: WatchStatus) -> None:
                 line.status = status
@@ -160,8 +162,10 @@ class _Line:
         self.last: object = None
         self.since = time.monotonic()
 
-    def __rich__(self) -> str:
-        return self.text().replace("[", r"\[")
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        return Text(self.text(), no_wrap=True, overflow="ellipsis")
 
     def text(self) -> str:
         """Images done, wells, the last image and its age, and what is being waited for."""
