@@ -97,6 +97,15 @@ def test_times_that_are_not_used_do_not_widen_the_others() -> None:
     assert field_interval(TIMES, fields)[0][0] < lower[0]
 
 
+def test_a_time_without_any_field_has_no_interval() -> None:
+    fields = np.sin(0.6 + 0.01 * np.random.default_rng(4).standard_normal((2, 5))) ** 2
+    whole = field_interval(TIMES[:5], fields)
+    fields = np.insert(fields, 2, np.nan, axis=1)
+    lower, upper = field_interval(TIMES[:6], fields)
+    assert np.isnan([lower[2], upper[2]]).all()
+    np.testing.assert_allclose(np.delete(upper, 2), whole[1])
+
+
 def test_calibration_is_read_from_the_manifest() -> None:
     model = {"calibration": {**MODEL["calibration"], "images": 35, "data": ["t98g", "simulated"]}}
     assert Calibration.from_manifest({"model": model}) == Calibration(0.03, -0.01, 35, "t98g, simulated", 0.02)

@@ -156,7 +156,7 @@ def field_interval(
     Returns
     -------
     tuple
-        Lower and upper end, (T,); NaN where there is one field and fewer than four times.
+        Lower and upper end, (T,); NaN where there is one field and fewer than four times, or no field at all.
     """
     return _ends(*_sampling(time_h, fields, confidence, used))
 
@@ -167,8 +167,9 @@ def _sampling(time_h: Floats, fields: Floats, confidence: float, used: Bools | N
 
     scale = np.arcsin(np.sqrt(fields))
     number = np.sum(~np.isnan(scale), axis=0)
-    centre = np.asarray(np.nansum(scale, axis=0) / number, dtype=np.float64)
-    kept = np.ones(time_h.size, dtype=np.bool_) if used is None else used
+    known = number > 0
+    centre = np.where(known, np.nansum(scale, axis=0) / np.maximum(number, 1), np.nan)
+    kept = known if used is None else known & used
     freedom = int(np.sum(number[kept] - 1))
     if freedom >= 2:
         sd = math.sqrt(float(np.nansum((scale - centre)[:, kept] ** 2)) / freedom)
@@ -181,7 +182,7 @@ def _sampling(time_h: Floats, fields: Floats, confidence: float, used: Bools | N
         sd = math.sqrt(float(np.mean(off**2 / (a**2 + b**2 + 1))))
     else:
         return centre, np.full(time_h.size, np.nan)
-    return centre, np.asarray(float(stats.t.ppf((1 + confidence) / 2, freedom)) * sd / np.sqrt(number))
+    return centre, np.asarray(float(stats.t.ppf((1 + confidence) / 2, freedom)) * sd / np.sqrt(np.maximum(number, 1)))
 
 
 def _ends(centre: Floats, half: Floats) -> tuple[Floats, Floats]:
