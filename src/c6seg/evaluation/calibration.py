@@ -73,7 +73,7 @@ def measure_error(true: ArrayLike, predicted: ArrayLike, *, data: Iterable[str] 
     --------
     >>> found = measure_error([0.2, 0.3, 0.5], [0.2, 0.4, 0.5])
     >>> found.images, round(found.confluence_mae, 4), round(found.confluence_bias_arcsine, 4)
-    (3, 0.0333, 0.0352)
+    (3, 0.0333, 0.035)
     """
     truth, found = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     error = np.arcsin(np.sqrt(found)) - np.arcsin(np.sqrt(truth))

@@ -41,8 +41,9 @@ class TrainingData(Config):
 class Calibration(Config):
     """How far the model's confluence is off, measured on images with truth.
 
-    An error is asin(sqrt(predicted)) - asin(sqrt(true)): on this scale the variance of a fraction hardly depends on its
-    size (Anscombe, Biometrika 35 (1948) 246), so that one number serves sparse and dense fields.
+    An error is asin(sqrt(predicted)) - asin(sqrt(true)): on this scale the variance of a counted fraction hardly
+    depends on its size (Anscombe, Biometrika 35 (1948) 246), so that one number can serve sparse and dense fields. The
+    errors of a segmentation follow that roughly; images of one cell line share a part of them.
     """
 
     confluence_sd_arcsine: float = Field(ge=0, le=math.pi, description="standard deviation of the error over images")
