@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import math
+import re
 
-import lmfit
 import numpy as np
 import pytest
-from scipy.optimize import curve_fit
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import DataError
-from c6seg.growth.curves import fit_growth
-from c6seg.growth.fitting import fit_law, jacobian, law
+from c6seg.growth.advice import NUMBERS
+from c6seg.growth.curves import GrowthFit, fit_growth, fit_series
+from c6seg.growth.fitting import fit_law
+from c6seg.growth.series import Series
 
 QUICK = GrowthConfig(bootstrap=300)
 TIME_H = np.linspace(0, 54, 10)
@@ -30,45 +31,6 @@ def exponential(time_h: np.ndarray, rate: float, start: float = 0.08) -> np.ndar
 
 def logistic(time_h: np.ndarray, rate: float, plateau: float, start: float = 0.06) -> np.ndarray:
     return plateau / (1 + (plateau / start - 1) * np.exp(-rate * time_h))
-
-
-def test_exponential_agrees_with_scipy() -> None:
-    values = noisy(exponential(TIME_H, 0.03), sd=0.03, seed=1)
-    ours = fit_law(TIME_H, values, np.ones(10), free=2)
-    theirs, _ = curve_fit(lambda t, y0, r: y0 * np.exp(r * t), TIME_H, values, p0=(0.1, 0.02), xtol=1e-12)
-    assert math.exp(ours.parameters[0]) == pytest.approx(theirs[0], rel=1e-4)
-    assert ours.parameters[1] == pytest.approx(theirs[1], rel=1e-4)
-
-
-def test_weighted_logistic_agrees_with_lmfit() -> None:
-    time_h = np.linspace(0, 96, 25)
-    true = logistic(time_h, 0.06, 0.9)
-    values = noisy(true, sd=0.03, seed=2)
-    ours = fit_law(time_h, values, true, free=3)
-    model = lmfit.Model(lambda t, start, rate, plateau: plateau / (1 + (plateau / start - 1) * np.exp(-rate * t)))
-    theirs = model.fit(values, t=time_h, weights=1 / true, start=0.05, rate=0.05, plateau=0.95).best_values
-    assert math.exp(ours.parameters[0]) == pytest.approx(theirs["start"], rel=1e-4)
-    assert ours.parameters[1] == pytest.approx(theirs["rate"], rel=1e-4)
-    assert 1 / ours.parameters[2] == pytest.approx(theirs["plateau"], rel=1e-4)
-
-
-def test_jacobian_is_the_derivative() -> None:
-    for parameters in (np.array([-2.5, 0.03, 0.0]), np.array([-2.0, 0.05, 1.2]), np.array([-1.0, -0.02, 1.0])):
-        for index, step in enumerate((1e-6, 1e-8, 1e-6)):
-            shift = np.eye(3)[index] * step
-            numeric = (law(parameters + shift, TIME_H) - law(parameters - shift, TIME_H)) / (2 * step)
-            assert jacobian(parameters, TIME_H)[:, index] == pytest.approx(numeric, rel=1e-5, abs=1e-7)
-
-
-def test_one_outlier_hardly_moves_the_rate() -> None:
-    values = noisy(exponential(TIME_H, 0.03), sd=0.01, seed=3)
-    clean = fit_law(TIME_H, values, values, free=2).parameters[1]
-    values[6] *= 1.8
-    spoiled = fit_law(TIME_H, values, exponential(TIME_H, 0.03), free=2)
-    plain, _ = curve_fit(lambda t, y0, r: y0 * np.exp(r * t), TIME_H, values, p0=(0.1, 0.02), sigma=values)
-    assert abs(spoiled.parameters[1] / clean - 1) < 0.05
-    assert abs(spoiled.parameters[1] - clean) < abs(plain[1] - clean)
-    assert spoiled.weights.argmin() == 6
 
 
 def test_exponential_culture() -> None:
@@ -215,8 +177,114 @@ def test_mask_error_widens_the_interval_of_a_growing_culture_only() -> None:
     assert careful.upper is not None
     assert careful.lower < exact.lower
     # what too wide masks feign lies inside
-    too_wide = math.log(2) / fit_law(TIME_H, values - 0.01, values, free=2).parameters[1]
+    too_wide = math.log(2) / fit_law(TIME_H, values - 0.01, values).parameters[1]
     assert careful.lower < too_wide < careful.upper
     still = noisy(np.full(10, 0.3), sd=0.01, seed=12)
     flat, careful_flat = (fit_growth(TIME_H, still, config=QUICK, mask_error=error) for error in (0.0, 0.01))
     assert flat.rate_upper == pytest.approx(careful_flat.rate_upper, abs=1e-4)
+
+
+def test_growth_after_a_lag_is_told_from_growth_from_the_start() -> None:
+    time_h = np.arange(0, 72, 3.0)
+    values = noisy(exponential(np.maximum(0, time_h - 18), 0.04), sd=0.02, seed=13)
+    fit = fit_growth(time_h, values, config=QUICK)
+    assert fit.model == "exponential with lag"
+    assert fit.lag_h == pytest.approx(18, abs=3)
+    assert fit.lag_lower is not None
+    assert fit.lag_upper is not None
+    assert fit.lag_lower <= fit.lag_h <= fit.lag_upper
+    assert fit.doubling_time_h == pytest.approx(math.log(2) / 0.04, rel=0.06)
+    assert fit.phase_h is not None
+    assert fit.phase_h[0] == pytest.approx(fit.lag_h, abs=1)
+    assert fit.phase_h[1] == time_h[-1]
+    assert "after a lag of" in fit.verdict
+    without = fit_growth(time_h, noisy(exponential(time_h, 0.04), sd=0.02, seed=13), config=QUICK)
+    assert without.lag_h is None
+
+
+def test_the_exponential_phase_ends_where_growth_slows() -> None:
+    time_h = np.arange(0, 120, 4.0)
+    fit = fit_growth(time_h, noisy(logistic(time_h, 0.06, 0.9, start=0.02), sd=0.02, seed=14), config=QUICK)
+    assert fit.phase_h is not None
+    # a logistic has three quarters of its rate until a quarter of the plateau is reached
+    end = math.log(0.25 / 0.75 * (0.9 / 0.02 - 1)) / 0.06
+    assert fit.phase_h[1] == pytest.approx(end, abs=5)
+    assert fit.plateau_lower is not None
+    assert fit.plateau_upper is not None
+    assert fit.plateau_lower < 0.9 < fit.plateau_upper
+
+
+def test_a_sharp_end_of_growth_needs_the_law_of_richards() -> None:
+    time_h = np.arange(0, 96, 4.0)
+    true = logistic(time_h, 0.15, 0.9**3, start=0.06**3) ** (1 / 3)  # the cube grows logistically: shape 3, rate 0.05
+    fit = fit_growth(time_h, noisy(true, sd=0.02, seed=15), config=QUICK)
+    assert fit.model == "Richards"
+    assert fit.growth_rate_per_h == pytest.approx(0.05, rel=0.08)
+
+
+def test_wells_without_a_number_still_have_an_estimate_to_compare() -> None:
+    still = fit_growth(TIME_H, noisy(np.full(10, 0.3), sd=0.02, seed=16), config=QUICK)
+    assert (still.kind, still.growth_rate_per_h) == ("flat", None)
+    assert still.estimate_per_h is not None
+    assert still.error_per_h is not None
+    assert abs(still.estimate_per_h) < 3 * still.error_per_h
+    growing = fit_growth(TIME_H, noisy(exponential(TIME_H, 0.03), sd=0.02, seed=16), config=QUICK)
+    assert growing.estimate_per_h == growing.growth_rate_per_h
+
+
+def series_of(values: np.ndarray, used: np.ndarray, flags: tuple[tuple[str, ...], ...]) -> Series:
+    nothing = np.full(values.size, np.nan)
+    images = tuple(((f"{index}", 0),) for index in range(values.size))
+    return Series("A1", TIME_H, values, nothing, nothing, values[None], images, flags, "names", used=used)
+
+
+def test_excluded_times_do_not_enter_the_fit() -> None:
+    values = noisy(exponential(TIME_H, 0.03), sd=0.02, seed=17)
+    used = np.ones(10, dtype=bool)
+    used[[3, 7]] = False
+    spoiled = np.where(used, values, 0.9)
+    flags = tuple(() if use else ("out_of_focus",) for use in used)
+    fit = fit_series(series_of(spoiled, used, flags), QUICK)
+    alone = fit_growth(TIME_H[used], values[used], fields=values[None, used], config=QUICK, seed_name="A1")
+    assert fit.doubling_time_h == alone.doubling_time_h
+    none = fit_series(series_of(spoiled, np.zeros(10, dtype=bool), flags), QUICK)
+    assert none.kind == "excluded"
+    assert "out of focus" in none.verdict
+
+
+@pytest.mark.parametrize(
+    ("time_h", "values", "words"),
+    [
+        ([0, 12], [0.1, 0.15], "Two more times 12 h apart"),
+        ([0, 10, 20], [0.1, 0.15, 0.2], "One more time 10 h after the last"),
+        ([0, 10, 20, 30, 40], [0.9, 0.93, 0.95, 0.96, 0.96], "Seed about a third as many cells"),
+        ([0, 1, 2, 3, 4, 5, 6], [0.2, 0.203, 0.206, 0.209, 0.212, 0.215, 0.218], "would probably give one"),
+        ([0, 10, 20, 30, 40, 50], [0.4, 0.33, 0.28, 0.23, 0.19, 0.16], "look at the overlays"),
+    ],
+)
+def test_the_shortest_extra_experiment_is_named(time_h: list[float], values: list[float], words: str) -> None:
+    fit = fit_growth(time_h, values, config=QUICK)
+    assert words in fit.next_experiment
+    assert fit.next_experiment in fit.verdict
+
+
+def test_the_proposed_experiment_gives_a_number() -> None:
+    given, got = 0, 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        time_h = np.arange(0, 20, 4.0)
+        level = 0.12 * np.exp(0.05 * rng.standard_normal(60))
+
+        def look(hours: np.ndarray, level: np.ndarray = level) -> GrowthFit:
+            return fit_growth(hours, level[: hours.size] * np.exp(0.02 * hours), config=QUICK)
+
+        first = look(time_h)
+        found = re.match(r"(\w+) more times? (\S+) h", first.next_experiment)
+        if found is None:
+            continue
+        given += 1
+        number = NUMBERS.index(found[1].lower()) if found[1].lower() in NUMBERS else int(found[1])
+        spacing = float(found[2])
+        got += look(np.append(time_h, 16 + spacing * np.arange(1, number + 1))).doubling_time_h is not None
+    assert given >= 6
+    assert got / given >= 0.6

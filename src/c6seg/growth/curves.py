@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import DataError
-from c6seg.growth.fitting import Floats, law
+from c6seg.growth.laws import LAG, Floats, K, R, confluence_at, specific_rate
+from c6seg.growth.resampling import resample
 from c6seg.growth.selection import (
     ALIKE,
     Bools,
@@ -22,16 +25,32 @@ from c6seg.growth.selection import (
     mask_shift,
 )
 from c6seg.growth.series import Series
-from c6seg.growth.verdicts import Curve, GrowthFit, hours_text, percent, refuse_after, refuse_before
+from c6seg.growth.verdicts import Curve, GrowthFit, error_of, excluded, hours_text, percent, refuse_after, refuse_before
 from c6seg.runtime import seed_for
 
 __all__ = ["Curve", "GrowthFit", "fit_growth", "fit_series"]
 
+# The exponential phase is where growth has at least this part of its unhindered rate.
+UNHINDERED = 0.75
+# Draws for the intervals of lag and plateau, which only the chosen law has.
+SHAPE_DRAWS = 400
+# A plateau counts as seen where its interval is no wider than this part of it.
+CLEAR_PLATEAU = 0.5
+
 
 def fit_series(series: Series, config: GrowthConfig | None = None, *, mask_error: float = 0.0) -> GrowthFit:
-    """Fit one series; see :func:`fit_growth`."""
-    time_h, values = series.time_h, series.confluence
-    return fit_growth(time_h, values, fields=series.fields, config=config, mask_error=mask_error, seed_name=series.name)
+    """Fit the times of a series that quality flags did not exclude; see :func:`fit_growth`."""
+    used = np.ones(series.time_h.size, dtype=np.bool_) if series.used is None else series.used
+    if not used.any():
+        return excluded(series.time_h.size, sorted({flag for flags in series.flags for flag in flags}))
+    return fit_growth(
+        series.time_h[used],
+        series.confluence[used],
+        fields=series.fields[:, used],
+        config=config,
+        mask_error=mask_error,
+        seed_name=series.name,
+    )
 
 
 def fit_growth(
@@ -45,12 +64,13 @@ def fit_growth(
 ) -> GrowthFit:
     """Estimate growth rate and doubling time, or say why the data cannot carry them.
 
-    Three laws are fitted: an exponential to the times before the culture fills ``config.saturation`` of the field, a
-    logistic that ends in a full field, and a logistic with a plateau of its own. AICc on the times before saturation
-    chooses, and the exponential stays where the others are not clearly better.
+    Exponential, logistic, Gompertz and Richards laws are fitted, each without and with a lag; the exponential to the
+    times before the culture fills ``config.saturation`` of the field, the others to all. AICc on the times before
+    saturation chooses, and a simpler law stays where the others are not clearly better. The exponential phase is where
+    the chosen law has at least three quarters of its unhindered rate.
 
-    The interval comes from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says, to
-    noise whose level and correlation in time are drawn from what the residuals allow; so it holds with eight times and
+    The intervals come from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says, to
+    noise whose level and correlation in time are drawn from what the residuals allow; so they hold with eight times and
     with neighbouring errors alike, where percentiles of resampled residuals are too narrow. Where several fields of a
     well grow at rates that differ beyond this noise, that is added.
 
@@ -90,21 +110,19 @@ def fit_growth(
     hours = time - time[0]
     rng = np.random.default_rng(seed_for(options.seed, "growth", seed_name))
     candidates = fit_candidates(hours, values, early)
-    weights = akaike_weights(candidates)
-    draws = draw(candidates, weights, hours, values, options.bootstrap, rng)
+    draws = draw(candidates, akaike_weights(candidates), hours, values, options.bootstrap, rng)
     chosen = choose(candidates)
-    rates = draws[:, 1]
+    rates = np.concatenate([rows[:, R] for _, rows in draws])
     if mask_error > 0:
         rates = rates + mask_shift(hours, values, chosen, mask_error) * rng.standard_normal(len(rates))
     if parts is not None:
-        rates = rates + between_fields(hours, parts, chosen, len(draws), rng)
-    tail = 50 * (1 - options.confidence)
-    lower, upper = (float(end) for end in np.percentile(rates, [tail, 100 - tail]))
-    refusal = refuse_after(hours, values, early, chosen, (lower, upper), options)
+        rates = rates + between_fields(hours, parts, chosen, len(rates), rng)
+    ends = _interval(rates, options.confidence)
+    refusal = refuse_after(hours, values, early, chosen, ends, options)
     if refusal is not None:
         return refusal
-    other = min((one for one in candidates if one.name != chosen.name), key=lambda one: one.aicc, default=None)
-    return _numbers(time, chosen, other, draws, (lower, upper), options)
+    shapes = _shapes(hours, values, chosen, options, rng)
+    return _numbers(time, candidates, chosen, draws, ends, shapes, options)
 
 
 def _checked(
@@ -138,33 +156,75 @@ def _before_saturation(values: Floats, saturation: float) -> Bools:
     return early
 
 
+def _interval(draws: Floats, confidence: float) -> tuple[float, float]:
+    tail = 50 * (1 - confidence)
+    lower, upper = np.percentile(draws, [tail, 100 - tail])
+    return float(lower), float(upper)
+
+
+class _Shapes(NamedTuple):
+    """Lag and plateau with their intervals; None where the law has none or the data do not show it."""
+
+    lag_h: float | None = None
+    lag_lower: float | None = None
+    lag_upper: float | None = None
+    plateau: float | None = None
+    plateau_lower: float | None = None
+    plateau_upper: float | None = None
+
+
+def _shapes(
+    hours: Floats, values: Floats, chosen: Candidate, options: GrowthConfig, rng: np.random.Generator
+) -> _Shapes:
+    free, plateau = chosen.fit.law.free, chosen.plateau
+    if LAG not in free and plateau is None:
+        return _Shapes()
+    rows = resample(hours[chosen.used], values[chosen.used], chosen.fit, SHAPE_DRAWS, rng)
+    found = _Shapes()
+    if LAG in free:
+        lag, (low, high) = float(chosen.fit.parameters[LAG]), _interval(rows[:, LAG], options.confidence)
+        if low > 0:
+            found = found._replace(lag_h=lag, lag_lower=min(low, lag), lag_upper=max(high, lag))
+    if plateau is not None:
+        low, high = _interval(1 / rows[:, K], options.confidence)
+        if high - low <= CLEAR_PLATEAU * plateau:
+            found = found._replace(plateau=plateau, plateau_lower=min(low, plateau), plateau_upper=max(high, plateau))
+    return found
+
+
+def _phase(time: Floats, chosen: Candidate) -> tuple[float, float] | None:
+    """First and last time at which growth has nearly its unhindered rate; None where it never has."""
+    law, parameters = chosen.fit.law, chosen.fit.parameters
+    begin = float(parameters[LAG]) if law.lags else 0.0
+    grid = np.linspace(begin, float(time[chosen.used][-1] - time[0]), 200)
+    rate = specific_rate(law.pinned(parameters), parameters, grid)
+    good = grid[rate >= UNHINDERED * parameters[R]]
+    return (float(time[0] + good[0]), float(time[0] + good[-1])) if good.size > 1 else None
+
+
 def _numbers(
     time: Floats,
+    candidates: Sequence[Candidate],
     chosen: Candidate,
-    other: Candidate | None,
-    draws: Floats,
+    draws: Sequence[tuple[Candidate, Floats]],
     rates: tuple[float, float],
+    shapes: _Shapes,
     options: GrowthConfig,
 ) -> GrowthFit:
-    rate = float(chosen.fit.parameters[1])
+    rate = float(chosen.fit.parameters[R])
     # the chosen law may lie at the edge of what all laws together say
     lower, upper = min(rates[0], rate), max(rates[1], rate)
     value, low, high = (math.log(2) / each for each in (rate, upper, lower))
-    last = time[chosen.used][-1]
-    grid = np.linspace(time[0], last, 120)
+    others = [one for one in candidates if one.name != chosen.name]
+    other = min(others, key=lambda one: one.aicc + one.cost, default=None)
+    grid = np.linspace(time[0], time[chosen.used][-1], 120)
     tail = 50 * (1 - options.confidence)
-    band = np.percentile(law(draws, grid - time[0]), [tail, 100 - tail], axis=0)
-    middle = law(chosen.fit.parameters, grid - time[0])
-    verdict = (
-        f"{chosen.name.capitalize()} growth, doubling every {hours_text(value)} ({percent(options.confidence)} "
-        f"interval {low:.3g} to {hours_text(high)}; {int(chosen.used.sum())} times over {last - time[0]:.3g} h)."
-    )
-    if chosen.plateau is not None:
-        verdict += f" It levels off near {percent(round(chosen.plateau, 2))} confluence."
-    if other is not None and abs(other.aicc - chosen.aicc) <= ALIKE:
-        verdict += f" The {other.name} law fits as well; the interval covers both."
+    curves = [confluence_at(one.fit.law, rows, grid - time[0]) for one, rows in draws]
+    band = np.percentile(np.concatenate(curves), [tail, 100 - tail], axis=0)
+    middle = confluence_at(chosen.fit.law, chosen.fit.parameters, grid - time[0])
+    phase = _phase(time, chosen)
     return GrowthFit(
-        verdict,
+        _words(chosen, other, (value, low, high), shapes, phase, options),
         "growing",
         model=chosen.name,
         growth_rate_per_h=rate,
@@ -173,8 +233,38 @@ def _numbers(
         upper=high,
         rate_lower=lower,
         rate_upper=upper,
-        plateau=chosen.plateau,
+        phase_h=phase,
+        estimate_per_h=rate,
+        error_per_h=error_of(rates, options),
         aicc=chosen.aicc if math.isfinite(chosen.aicc) else None,
         other_aicc=other.aicc if other is not None and math.isfinite(other.aicc) else None,
         curve=Curve(grid, middle, np.minimum(band[0], middle), np.maximum(band[1], middle)),
+        **shapes._asdict(),
     )
+
+
+def _words(
+    chosen: Candidate,
+    other: Candidate | None,
+    times: tuple[float, float, float],
+    shapes: _Shapes,
+    phase: tuple[float, float] | None,
+    options: GrowthConfig,
+) -> str:
+    value, low, high = times
+    name = chosen.name[0].upper() + chosen.name[1:]
+    found = [
+        f"{name} growth, doubling every {hours_text(value)} ({percent(options.confidence)} interval {low:.3g} to "
+        f"{hours_text(high)}; {int(chosen.used.sum())} times)."
+    ]
+    if shapes.lag_h is not None:
+        found.append(f"Growth begins after a lag of {hours_text(shapes.lag_h)}.")
+    if shapes.plateau is not None:
+        found.append(f"It levels off near {percent(round(shapes.plateau, 2))} confluence.")
+    if phase is None:
+        found.append("No exponential phase was seen: the culture was crowded from the start, and the rate is inferred.")
+    elif chosen.fit.law.bent or chosen.fit.law.lags:
+        found.append(f"Exponential phase: {phase[0]:.3g} to {hours_text(phase[1])}.")
+    if other is not None and abs(other.aicc + other.cost - chosen.aicc - chosen.cost) <= ALIKE:
+        found.append(f"The {other.name} law fits as well; the interval covers both.")
+    return " ".join(found)

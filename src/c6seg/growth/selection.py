@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.growth.fitting import Fit, Floats, criterion, fit_law, jacobian, law, noise_scale, refit, resample
+from c6seg.growth.fitting import Fit, fit_law, noise_scale
+from c6seg.growth.laws import FULL_FIELD, GOMPERTZ, LAG, LOGISTIC, RICHARDS, A, Floats, K, R, slopes
+from c6seg.growth.refitting import refit
+from c6seg.growth.resampling import criterion, resample
 
 Bools = NDArray[np.bool_]
 # Largest constant error of the masks, as a part of the mean confluence.
@@ -21,6 +25,12 @@ ASSUMED = 2.0
 RISE = 1.1
 # Laws whose AICc differs by no more than this describe the data alike (Burnham and Anderson 2002, section 2.6).
 ALIKE = 2.0
+# Fewest times from which a law with one more parameter is tried: three more than it has parameters.
+SPARE = 3
+# A lag counts where the times after it can carry a rate alone.
+AFTER_LAG = 4
+# Width of the rounded corner at the end of a lag, in median intervals.
+SOFTNESS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +39,37 @@ class Candidate:
 
     Parameters
     ----------
-    name
-        ``"exponential"`` or ``"logistic"``.
     fit
         The fit on the times ``used``.
     used
         (T,) bool.
     aic, aicc
         Akaike's criterion on the times that all candidates share, those before saturation.
-    plateau
-        Confluence where the law levels off; None where the data do not show it.
+    cost
+        What is added to it, so that many bent laws together are no likelier beforehand than the one straight law.
     """
 
-    name: str
     fit: Fit
     used: Bools
     aic: float
     aicc: float
-    plateau: float | None
+    cost: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of the law, with its lag."""
+        return self.fit.law.name + (" with lag" if self.fit.law.lags else "")
+
+    @property
+    def plateau(self) -> float | None:
+        """Confluence where the law levels off; None where the data do not show it."""
+        return 1 / float(self.fit.parameters[K]) if K in self.fit.law.free else None
 
 
 def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidate]:
-    """Fit the exponential, the logistic that ends in a full field, and the logistic with a plateau of its own.
+    """Fit the exponential, logistic, Gompertz and Richards law, each without and with a lag, simplest first.
+
+    The logistic is fitted twice: with a full field as its plateau, and with a plateau of its own.
 
     Parameters
     ----------
@@ -61,54 +80,78 @@ def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidat
     early
         (T,) bool, times before saturation.
     """
-    scale = noise_scale(hours, values, free=3 if values.size >= 6 else 2)
+    scale = noise_scale(hours, values)
     first = hours[early], values[early], scale[early]
-    exponential = fit_law(*first, free=2)
-    found = [Candidate("exponential", exponential, early, *criterion(*first[:2], exponential), None)]
-    bent = []
-    if exponential.fitted[-1] >= RISE * exponential.fitted[0]:
-        bent.append(fit_law(hours, values, scale, free=2, plateau_inverse=1.0))
-        if values.size > 4:
-            bent.append(fit_law(hours, values, scale, free=3))
+    exponential = fit_law(*first)
+    found = [Candidate(exponential, early, *criterion(*first[:2], exponential))]
+    if exponential.fitted[-1] < RISE * exponential.fitted[0]:
+        return found
+    softness_h = SOFTNESS * float(np.median(np.diff(hours)))
+    size = int(early.sum())
+    plain: list[Fit] = [fit_law(hours, values, scale, FULL_FIELD)]
+    for law in (LOGISTIC, GOMPERTZ, RICHARDS):
+        if values.size >= len(law.free) + SPARE - (law is LOGISTIC):
+            plain.append(fit_law(hours, values, scale, law, near=plain[-1] if law is RICHARDS else plain[0]))
+    late = [_lagging(exponential, first, softness_h)] if size >= 2 + 1 + SPARE else []
+    late = [one for one in late if _enough_after(one, first[0])]
+    found += [Candidate(one, early, *criterion(*first[:2], one)) for one in late]
+    bent = list(plain)
+    for fit in plain:
+        if fit.law.name != "Richards" and size >= fit.free + 1 + SPARE:
+            one = _lagging(fit, (hours, values, scale), softness_h)
+            bent += [one] if _enough_after(one, first[0]) else []
     for fit in bent:
-        inverse = float(fit.parameters[2])
         # where later times show the plateau, the laws are compared on the times before it
-        same = fit if early.all() else fit_law(*first, free=2, plateau_inverse=inverse)
-        aic, aicc = criterion(*first[:2], same)
-        cost = ASSUMED if fit.free == 2 else 0.0
-        plateau = 1 / inverse if fit.free == 3 else None
-        found.append(Candidate("logistic", fit, np.ones_like(early), aic + cost, aicc + cost, plateau))
-    return found
+        same = fit if early.all() else fit_law(*first, fit.law.pinned(fit.parameters, A, R, LAG), near=fit)
+        assumed = ASSUMED if K not in fit.law.free else 0.0
+        found.append(Candidate(fit, np.ones_like(early), *criterion(*first[:2], same), assumed))
+    many = 2 * math.log(len(found) - 1)
+    return [found[0], *sorted((replace(one, cost=one.cost + many) for one in found[1:]), key=lambda one: one.fit.free)]
 
 
-def akaike_weights(candidates: list[Candidate]) -> Floats:
+def _lagging(fit: Fit, data: tuple[Floats, Floats, Floats], softness_h: float) -> Fit:
+    return fit_law(*data, fit.law.with_lag(softness_h), near=fit)
+
+
+def _enough_after(fit: Fit, hours: Floats) -> bool:
+    """Whether a lag is one: longer than half an interval, and with times enough after it."""
+    lag = float(fit.parameters[LAG])
+    return lag > 0.5 * float(np.median(np.diff(hours))) and int((hours >= lag).sum()) >= AFTER_LAG
+
+
+def akaike_weights(candidates: Sequence[Candidate]) -> Floats:
     """Return the probability of each law by AICc; with too few times for it, by AIC among the simplest laws."""
-    scores = np.array([one.aicc for one in candidates])
+    scores = np.array([one.aicc + one.cost for one in candidates])
     if not np.isfinite(scores).any():
-        scores = np.array([one.aic if one.fit.free == 2 else math.inf for one in candidates])
+        scores = np.array([one.aic + one.cost if one.fit.free == 2 else math.inf for one in candidates])
     chance = np.exp(-0.5 * (scores - scores.min()))
     return np.asarray(chance / chance.sum())
 
 
-def choose(candidates: list[Candidate]) -> Candidate:
-    """Return the law of the lowest AICc, or the exponential, the simplest, where it describes the data as well."""
-    best = candidates[int(akaike_weights(candidates).argmax())]
-    simple = candidates[0]
-    return best if best.aicc < simple.aicc - ALIKE else simple
+def choose(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the simplest of the laws that describe the data as well as the one of the lowest AICc."""
+    weights = akaike_weights(candidates)
+    best = candidates[int(weights.argmax())]
+    if not math.isfinite(best.aicc):
+        return candidates[0]
+    return next(one for one in candidates if one.aicc + one.cost <= best.aicc + best.cost + ALIKE)
 
 
 def draw(
-    candidates: list[Candidate], weights: Floats, hours: Floats, values: Floats, number: int, rng: np.random.Generator
-) -> Floats:
-    """Return ``number`` draws of (a, r, k), from each law as many as it is probable."""
+    candidates: Sequence[Candidate],
+    weights: Floats,
+    hours: Floats,
+    values: Floats,
+    number: int,
+    rng: np.random.Generator,
+) -> list[tuple[Candidate, Floats]]:
+    """Return ``number`` draws of the parameters, from each law as many as it is probable."""
     counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(weights)]) * number)).astype(int)
-    return np.concatenate(
-        [
-            resample(hours[one.used], values[one.used], one.fit, int(count), rng)
-            for one, count in zip(candidates, counts, strict=True)
-            if count
-        ]
-    )
+    return [
+        (one, resample(hours[one.used], values[one.used], one.fit, int(count), rng))
+        for one, count in zip(candidates, counts, strict=True)
+        if count
+    ]
 
 
 def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float) -> float:
@@ -129,7 +172,7 @@ def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float) -
     time, known = hours[chosen.used], values[chosen.used]
     step = min(error, MASK_PART * float(known.mean()))
     off = np.stack([known + step, np.maximum(known - step, 0.0)])
-    more, less = refit(time, off, np.broadcast_to(1 / chosen.fit.scale, off.shape), chosen.fit, free=2)[:, 1]
+    more, less = _only_start_and_rate(time, off, np.broadcast_to(1 / chosen.fit.scale, off.shape), chosen.fit)[:, R]
     return float(less - more) / 2
 
 
@@ -161,15 +204,19 @@ def between_fields(hours: Floats, fields: Floats, chosen: Candidate, number: int
     if count < 2:
         return np.zeros(number)
     values, weights = np.where(present, parts, 0.0), present / chosen.fit.scale
-    each = refit(time, values, weights, chosen.fit, free=2)
-    slopes = jacobian(each, time)[..., :2] * weights[..., None]
-    off = (law(each, time) - values) * weights
+    each = _only_start_and_rate(time, values, weights, chosen.fit)
+    fitted, by = slopes(chosen.fit.law, each, time)
+    by, off = by[..., :2] * weights[..., None], (fitted - values) * weights
     freedom = present.sum(axis=1) - 2
-    normal = np.einsum("bti,btj->bij", slopes, slopes) + 1e-12 * np.eye(2)
+    normal = np.einsum("bti,btj->bij", by, by) + 1e-12 * np.eye(2)
     within = float(np.mean(np.linalg.inv(normal)[:, 1, 1] * (off**2).sum(axis=1) / freedom))
-    spread = float(np.var(each[:, 1], ddof=1))
+    spread = float(np.var(each[:, R], ddof=1))
     if within <= 0 or stats.f.sf(spread / within, count - 1, int(freedom.sum())) > DIFFERENT:
         return np.zeros(number)
     error = math.sqrt(max(0.0, spread - within) / count)
     # two fields give one difference; Student's t with one degree of freedom would refuse nearly every pair
     return np.asarray(error * rng.standard_t(max(2, count - 1), number))
+
+
+def _only_start_and_rate(time: Floats, values: Floats, weights: Floats, fit: Fit) -> Floats:
+    return refit(time, values, weights, fit.law.pinned(fit.parameters, A, R), fit.parameters)

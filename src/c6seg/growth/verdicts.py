@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
 from c6seg.config import GrowthConfig
-from c6seg.growth.fitting import Floats, law
+from c6seg.growth.advice import MIN_FOLD, fewer_cells, first_times, more_times
+from c6seg.growth.laws import Floats, R, confluence_at
 from c6seg.growth.selection import Bools, Candidate
 
 # Confluence below which a field counts as empty.
 EMPTY = 0.005
-# Least rise of the covered area over the observed time: cells that attach, spread or drift into focus
-# change it by a tenth or two without dividing.
-MIN_FOLD = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class GrowthFit:
     """
 
     verdict: str
-    kind: Literal["growing", "few", "empty", "full", "flat", "shrinking", "slight", "uncertain"]
+    kind: Literal["growing", "excluded", "few", "empty", "full", "flat", "shrinking", "slight", "uncertain"]
     model: str | None = None
     growth_rate_per_h: float | None = None
     doubling_time_h: float | None = None
@@ -93,29 +93,43 @@ class GrowthFit:
     curve: Curve | None = None
 
 
+def excluded(number: int, flags: list[str]) -> GrowthFit:
+    """Say that quality flags left nothing to fit."""
+    words = ", ".join(flag.replace("_", " ") for flag in flags)
+    help_ = "Look at the overlays; keep the images with --exclude-flags none, or take better ones."
+    return GrowthFit(
+        f"No number: {_count(number)} excluded by quality flags ({words}). {help_}", "excluded", next_experiment=help_
+    )
+
+
 def refuse_before(time: Floats, values: Floats, early: Bools, options: GrowthConfig) -> GrowthFit | None:
     """Say why no law can be fitted at all, or return None."""
     need = options.min_times
+    spacing = float(np.median(np.diff(time))) if time.size > 1 else None
     if time.size < need:
+        help_ = first_times(need - time.size, spacing)
         return GrowthFit(
-            f"No number: {_count(time.size)} cannot show a growth rate, at least {need} are needed. "
-            f"Add {need - time.size} or more, spread over at least one doubling.",
+            f"No number: {_count(time.size)} cannot show a growth rate ({'a coarse curve only; ' * (time.size > 1)}"
+            f"at least {need} are needed). {help_}",
             "few",
+            next_experiment=help_,
         )
     if values.max() < EMPTY:
+        help_ = "Check focus and seeding, or look at a field with cells."
         return GrowthFit(
-            f"No number: hardly any cells, never more than {percent(values.max())} of the field. "
-            "Check focus and seeding, or look at a field with cells.",
+            f"No number: hardly any cells, never more than {percent(values.max())} of the field. {help_}",
             "empty",
+            next_experiment=help_,
         )
     below = int(early.sum())
     if below < need:
         begin = f"after {time[early][-1] - time[0]:.3g} h" if early[0] else "from the start"
+        help_ = fewer_cells(float(values[0]), need, spacing or 1.0, saturation=options.saturation)
         return GrowthFit(
             f"No number: the field is full {begin} ({percent(values[~early].max())} covered): growth cannot be seen; "
-            f"{_count(below)} below {percent(options.saturation)}, {need} are needed. "
-            "Seed fewer cells or image more often.",
+            f"{_count(below)} below {percent(options.saturation)}, {need} are needed. {help_}",
             "full",
+            next_experiment=help_,
         )
     return None
 
@@ -125,37 +139,50 @@ def refuse_after(
 ) -> GrowthFit | None:
     """Say why the fitted rate is no number to publish, or return None."""
     lower, upper = rates
-    rate = float(chosen.fit.parameters[1])
+    rate = float(chosen.fit.parameters[R])
     span = float(hours[early][-1] - hours[early][0])
-    begin, end = law(chosen.fit.parameters, hours[early][[0, -1]])
-    no_number = partial(GrowthFit, rate_lower=lower, rate_upper=upper)
+    begin, end = confluence_at(chosen.fit.law, chosen.fit.parameters, hours[early][[0, -1]])
     sure = f"{percent(options.confidence)} interval"
+    help_ = more_times(hours[early], float(end), rates, rate, saturation=options.saturation)
+    no_number = partial(
+        GrowthFit, rate_lower=lower, rate_upper=upper, estimate_per_h=rate, error_per_h=error_of(rates, options)
+    )
     if upper < 0:
         change = f"{percent(values[early][0])} to {percent(values[early][-1])}"
-        words = f"No number: the covered area shrinks ({change} in {span:.3g} h)."
-        return no_number(f"{words} Cells die, detach or round up; look at the overlays.", "shrinking")
+        help_ = "Cells die, detach or round up; look at the overlays."
+        words = f"No number: the covered area shrinks ({change} in {span:.3g} h). {help_}"
+        return no_number(words, "shrinking", next_experiment=help_)
     if lower <= 0:
         bound = f"; if it grows at all, doubling takes more than {hours_text(math.log(2) / upper)} ({sure})"
         return no_number(
-            f"No number: growth cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}. "
-            "Observe for longer, or average more fields of the well.",
+            f"No number: growth cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}. {help_}",
             "flat",
+            next_experiment=help_,
         )
     if end < MIN_FOLD * begin:
         return no_number(
             f"No number: the covered area rose by only {percent(end / begin - 1)} in {span:.3g} h, which spreading or "
-            f"moving cells can do without dividing. Observe for longer: at this rate it doubles in about "
-            f"{hours_text(math.log(2) / rate)}.",
+            f"moving cells can do without dividing; at this rate it doubles in about {hours_text(math.log(2) / rate)}. "
+            f"{help_}",
             "slight",
+            next_experiment=help_,
         )
     value, low, high = math.log(2) / rate, math.log(2) / upper, math.log(2) / lower
     if high - low > value:
         return no_number(
             f"No number: the doubling time lies between {hours_text(low)} and {hours_text(high)} ({sure}), a range "
-            "wider than the value itself. Add times or fields, or observe for longer.",
+            f"wider than the value itself. {help_}",
             "uncertain",
+            next_experiment=help_,
         )
     return None
+
+
+def error_of(rates: tuple[float, float], options: GrowthConfig) -> float:
+    """Return the standard error that an interval of the rate amounts to, 1/h."""
+    from scipy.special import ndtri
+
+    return float((rates[1] - rates[0]) / (2 * ndtri(0.5 + options.confidence / 2)))
 
 
 def _count(number: int) -> str:
