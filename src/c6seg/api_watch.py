@@ -45,7 +45,7 @@ def watch(
     segment_config: SegmentConfig | Mapping[str, Any] | Path | None = None,
     growth_config: GrowthConfig | Mapping[str, Any] | Path | None = None,
     title: str | None = None,
-    poll_s: float = 0.2,
+    poll_s: float = 0.1,
     settle_s: float = 0.5,
     give_up_s: float = 60.0,
     until_idle_s: float | None = None,

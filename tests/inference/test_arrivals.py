@@ -147,6 +147,25 @@ def test_looking_finds_images_in_folders_and_passes_over_the_rest(tmp_path: Path
         look(tmp_path / "none")
 
 
+def test_files_that_are_done_are_not_asked_for_again(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"12345")
+    arrivals = Arrivals()
+    arrivals.see(look(tmp_path), now=0.0)
+    first = stamp_of(tmp_path / "a.png")
+    assert first is not None
+    arrivals.done(tmp_path / "a.png", first)
+    (tmp_path / "a.png").write_bytes(b"1234567")
+    (tmp_path / "c.png").write_bytes(b"1")
+    quick = look(tmp_path, known=arrivals.known)
+    assert {path.name: stamp.size for path, stamp in quick.items()} == {"a.png": 5, "b.png": 5, "c.png": 1}
+    arrivals.see(look(tmp_path), now=2.0)
+    assert "a.png" not in {Path(name).name for name in arrivals.known}, "it changed"
+    (tmp_path / "b.png").unlink()
+    arrivals.done(tmp_path / "b.png", Stamp(0, 0))
+    assert not arrivals.known
+
+
 def test_images_beside_their_results_are_seen(tmp_path: Path) -> None:
     for name in ("a.png", "masks/a.png", "overlays/a.jpg", "figures/a.png", "raw/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -493,7 +493,18 @@ def test_a_strange_error_costs_one_image(watch: Watch, monkeypatch: pytest.Monke
     assert "unexpected ZeroDivisionError: strange" in status.failures[watch.folder / "a.png"]
 
 
-def test_renames_copies_and_changes_while_it_runs(watch: Watch) -> None:
+def test_an_overwritten_file_is_seen_before_it_ends(watch: Watch) -> None:
+    save(watch.folder / "a.png", 1)
+
+    def overwrite(status: LiveStatus) -> None:
+        if status.state == "waiting" and status.made == 1:
+            save(watch.folder / "a.png", 2)
+
+    watch.script = overwrite
+    assert watch.run().made == 2
+
+
+def test_renames_copies_and_changes_while_it_runs(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[Callable[[], object]] = [
         lambda: (watch.folder / "a.png").rename(watch.folder / "c.png"),
         lambda: shutil.copy(watch.folder / "c.png", watch.folder / "d.png"),
@@ -509,6 +520,7 @@ def test_renames_copies_and_changes_while_it_runs(watch: Watch) -> None:
             steps.pop(0)()
 
     watch.script = act
+    monkeypatch.setattr(watcher_module, "THOROUGH_S", 0.0)
     status = watch.run()
     assert not steps
     assert [row["image"] for row in table(watch.out)] == ["b", "d"]

@@ -50,7 +50,9 @@ def is_temporary(name: str) -> bool:
     return name.startswith((".", "~")) or name.endswith("~") or bool(set(name.lower().split(".")[1:]) & _TEMPORARY)
 
 
-def look(folder: Path, *, skip: Collection[Path] = ()) -> dict[Path, Stamp]:
+def look(
+    folder: Path, *, skip: Collection[Path] = (), known: Mapping[str, tuple[Path, Stamp]] | None = None
+) -> dict[Path, Stamp]:
     """List the image files in a folder and those below it.
 
     Parameters
@@ -59,6 +61,9 @@ def look(folder: Path, *, skip: Collection[Path] = ()) -> dict[Path, Stamp]:
         Where to look. Temporary names, hidden folders, links to folders and results of c6seg are passed over.
     skip
         Folders that are passed over, too; resolved paths.
+    known
+        Files that are taken to be as they were, if they are there: asking for each costs time, much of it on a
+        network share.
 
     Raises
     ------
@@ -79,16 +84,21 @@ def look(folder: Path, *, skip: Collection[Path] = ()) -> dict[Path, Stamp]:
         if here != folder and any(entry.name in RESULTS for entry in entries):
             continue
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            with contextlib.suppress(OSError):  # gone again
-                if entry.is_dir(follow_symlinks=False):
-                    if not skip or Path(entry.path).resolve() not in skip:
-                        pending.append(Path(entry.path))
-                elif entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_temporary(entry.name):
-                    status = entry.stat()
-                    found[Path(entry.path)] = Stamp(status.st_size, status.st_mtime_ns)
+            if known and entry.path in known:
+                found.update((known[entry.path],))
+            elif not entry.name.startswith("."):
+                with contextlib.suppress(OSError):  # gone again
+                    _sort(entry, found, pending, skip)
     return found
+
+
+def _sort(entry: os.DirEntry[str], found: dict[Path, Stamp], pending: list[Path], skip: Collection[Path]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        if not skip or Path(entry.path).resolve() not in skip:
+            pending.append(Path(entry.path))
+    elif entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_temporary(entry.name):
+        status = entry.stat()
+        found[Path(entry.path)] = Stamp(status.st_size, status.st_mtime_ns)
 
 
 def cut_short(path: Path) -> str | None:
@@ -147,6 +157,7 @@ class Arrivals:
         self.give_up_s = give_up_s
         self._files: dict[Path, _File] = {}
         self._restless: set[Path] = set()
+        self._known: dict[str, tuple[Path, Stamp]] = {}
 
     def see(self, found: Mapping[Path, Stamp], now: float) -> bool:
         """Take in what :func:`look` found; whether anything changed.
@@ -158,6 +169,7 @@ class Arrivals:
             file = self._files.get(path)
             if file is None or file.stamp != stamp:
                 self._files[path] = _File(stamp, now)
+                self._known.pop(str(path), None)
                 changed = True
             else:
                 file.here = True
@@ -193,7 +205,8 @@ class Arrivals:
 
     def done(self, path: Path, stamp: Stamp) -> None:
         """Say that a file was used as it was under this stamp."""
-        self._end(path, stamp, "done", "")
+        if self._end(path, stamp, "done", ""):
+            self._known[str(path)] = (path, stamp)
 
     def failed(self, path: Path, stamp: Stamp, reason: str) -> None:
         """Say that a file as it was under this stamp can never be used."""
@@ -204,6 +217,7 @@ class Arrivals:
         file = self._files.get(path)
         if file is not None:
             self._files[path] = _File(file.stamp, file.since, here=file.here)
+            self._known.pop(str(path), None)
 
     def restless(self, path: Path) -> None:
         """Say that a file changed while it was at work; from now on it is due only after it has stood still."""
@@ -223,6 +237,11 @@ class Arrivals:
         return False
 
     @property
+    def known(self) -> Mapping[str, tuple[Path, Stamp]]:
+        """Files that are done, by their path as text; see :func:`look`."""
+        return self._known
+
+    @property
     def present(self) -> frozenset[Path]:
         """Files that are there."""
         return frozenset(path for path, file in self._files.items() if file.here)
@@ -237,11 +256,13 @@ class Arrivals:
         """Files that cannot be used, and why."""
         return {path: file.reason for path, file in self._files.items() if file.state == "failed"}
 
-    def _end(self, path: Path, stamp: Stamp, state: Literal["done", "failed"], reason: str) -> None:
+    def _end(self, path: Path, stamp: Stamp, state: Literal["done", "failed"], reason: str) -> bool:
         file = self._files.get(path)
-        if file is not None and file.stamp == stamp:
-            file.state, file.reason = state, reason
-            self._restless.discard(path)
+        if file is None or file.stamp != stamp:
+            return False
+        file.state, file.reason = state, reason
+        self._restless.discard(path)
+        return True
 
 
 def stamp_of(path: Path) -> Stamp | None:

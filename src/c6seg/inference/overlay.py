@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from c6seg.runtime import atomic_path, save_picture
-from c6seg.transforms.preprocess import contrast_limits, raise_contrast, resize, to_grey
+from c6seg.transforms.preprocess import contrast_limits, raise_contrast, to_grey
 
 OUTLINE_RGB = (255, 140, 0)
 """Orange: told from grey with any colour vision, and from both dark cells and bright halos."""
 
 MAX_SIDE_PX = 2048
 _TINT = 0.10
+_LARGE_PX = 1_000_000
 
 
 def overlay(
@@ -37,23 +38,49 @@ def overlay(
     NDArray
         uint8 (Y, X, 3).
     """
-    from scipy import ndimage
-
-    grey = to_grey(pixels)
-    grey = raise_contrast(grey, contrast_limits(grey, (0.5, 99.5)))
+    grey = _grey_bytes(pixels)
     factor = min(1.0, max_side_px / max(grey.shape))
     if factor < 1:
         size_hw = (max(1, round(grey.shape[0] * factor)), max(1, round(grey.shape[1] * factor)))
-        grey = resize(grey, size_hw)
-        mask = resize(mask.astype(np.float32), size_hw) >= 0.5
+        grey = _reduce(grey, size_hw)
+        mask = _reduce(mask.astype(np.uint8) * np.uint8(255), size_hw) >= 128
     # the line lies just outside the mask, so that thin processes stay visible
-    width_px = max(1, round(max(grey.shape) / 1000))
-    line = ndimage.binary_dilation(mask, ndimage.generate_binary_structure(2, 2), iterations=width_px) & ~mask
-    colour = np.asarray(OUTLINE_RGB, np.float32)
-    picture = np.repeat(grey[..., None] * np.float32(255), 3, axis=2)
-    picture[mask] += _TINT * (colour - picture[mask])
-    picture[line] = colour
-    return np.round(picture).astype(np.uint8)
+    line = _grown(mask, max(1, round(max(grey.shape) / 1000))) & ~mask
+    levels = np.arange(256, dtype=np.float32)
+    picture = np.empty((*grey.shape, 3), np.uint8)
+    for channel, colour in enumerate(OUTLINE_RGB):
+        tinted = np.round(levels + _TINT * (colour - levels)).astype(np.uint8)
+        plane = np.where(mask, tinted[grey], grey)
+        plane[line] = colour
+        picture[..., channel] = plane
+    return picture
+
+
+def _grey_bytes(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Contrast-stretched grey, uint8; in large pictures every fourth pixel decides the limits."""
+    part = pixels[::2, ::2] if pixels.shape[0] * pixels.shape[1] > _LARGE_PX else pixels
+    limits = contrast_limits(to_grey(part), (0.5, 99.5))
+    if pixels.ndim == 2 and pixels.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        levels = np.arange(256 if pixels.dtype == np.uint8 else 65536, dtype=np.float32)
+        table = np.round(255 * raise_contrast(levels, limits)).astype(np.uint8)
+        return np.asarray(table[pixels.astype(np.intp, copy=False)])
+    return np.round(255 * raise_contrast(to_grey(pixels), limits)).astype(np.uint8)
+
+
+def _reduce(plane: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(plane).resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR))
+
+
+def _grown(mask: NDArray[np.bool_], by_px: int) -> NDArray[np.bool_]:
+    """Grow a mask by a square, one axis after the other."""
+    for axis in (0, 1):
+        grown = mask.copy()
+        along, result = np.moveaxis(mask, axis, 0), np.moveaxis(grown, axis, 0)
+        for step in range(1, min(by_px, along.shape[0] - 1) + 1):
+            result[step:] |= along[:-step]
+            result[:-step] |= along[step:]
+        mask = grown
+    return mask
 
 
 def write_overlay(path: Path, pixels: NDArray[np.generic], mask: NDArray[np.bool_]) -> None:

@@ -29,6 +29,12 @@ REST_S = 15.0
 RETRY_S = (2.0, 30.0)
 """First and longest pause between two tries while results cannot be written."""
 
+THOROUGH_S = 2.0
+"""Whether files that are done have changed is asked this often; new ones are looked for all the time."""
+
+LOOKING = 0.1
+"""Most of the time that goes into looking while there is nothing to do."""
+
 MOST_NOTES = 100
 
 
@@ -79,7 +85,7 @@ class Watcher(Generic[S]):
         self._retry_at = self._retry_s = 0.0
         self._behind, self._rough = True, False  # the tables lack something; the report was made quickly
         self._updated = self._active = time.monotonic()
-        self._look_s = 0.0
+        self._look_s = self._thorough_at = 0.0
         self._changed_at: float | None = None
 
     def run(self, poll_s: float, until_idle_s: float | None) -> S:
@@ -104,10 +110,12 @@ class Watcher(Generic[S]):
             if due:
                 continue
             if until_idle_s is not None and time.monotonic() - self._active >= until_idle_s:
-                break
+                self._look(thorough=True)
+                if time.monotonic() - self._active >= until_idle_s:
+                    break
             trouble = bool(self._away or self._full)
             self._tell(state="problem" if trouble else "waiting", queue=0)
-            self._stop.wait(max(poll_s, 5 * self._look_s, RETRY_S[0] if trouble else 0))
+            self._stop.wait(max(poll_s, self._look_s / LOOKING, RETRY_S[0] if trouble else 0))
         return self._end()
 
     def _keep_up(self, due: int) -> None:
@@ -120,10 +128,11 @@ class Watcher(Generic[S]):
         elif self._rough and not due and now - self._active > REST_S:
             self._update(quick=False)
 
-    def _look(self) -> None:
+    def _look(self, *, thorough: bool = False) -> None:
         started = time.monotonic()
+        thorough = thorough or started >= self._thorough_at
         try:
-            found = look(self.live.folder, skip=self._skip)
+            found = look(self.live.folder, skip=self._skip, known=None if thorough else self.arrivals.known)
         except OSError as error:
             self._away = (
                 f"'{self.live.folder}' cannot be reached ({error.strerror or error}); waiting for it to be back"
@@ -131,7 +140,10 @@ class Watcher(Generic[S]):
             return
         self._away = ""
         now = time.monotonic()
-        self._look_s = now - started
+        if thorough:
+            self._thorough_at = now + max(THOROUGH_S, (now - started) / LOOKING)
+        else:
+            self._look_s = now - started
         if self.arrivals.see(found, now):
             self._active = now
             for path in self.live.orphans():
