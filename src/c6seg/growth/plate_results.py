@@ -13,6 +13,10 @@ Floats = NDArray[np.float64]
 Role = Literal["sample", "control", "blank"]
 
 
+def _nothing() -> Floats:
+    return np.zeros(0)
+
+
 @dataclass(frozen=True, slots=True)
 class WellInfo:
     """What the plate map says of one well.
@@ -22,7 +26,7 @@ class WellInfo:
     well
         Short form, ``"C7"``.
     plate
-        Name of the plate; None where the map has one plate only.
+        Name of the plate; None where the map names none.
     role
         ``control`` = what treatments are compared with; ``blank`` = no cells.
     treatment
@@ -35,6 +39,8 @@ class WellInfo:
         Label of the replicate, as written in the map; None where it does not say.
     extra
         Further columns of the map.
+    problem
+        Why the well cannot be compared, in words: its rows contradict each other, or its concentration is no number.
     """
 
     well: str
@@ -45,6 +51,7 @@ class WellInfo:
     unit: str = ""
     replicate: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,8 @@ class PlateWell:
         Whether the well enters the comparisons.
     reason
         Why not, in words; empty where it does.
+    group
+        Label of the :class:`Group` that it belongs to, compared or not; empty for blanks and wells outside the map.
     """
 
     info: WellInfo
@@ -105,6 +114,7 @@ class PlateWell:
     last: float | None = None
     compared: bool = False
     reason: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +172,17 @@ class Comparison:
     control: str
     wells: int
     control_wells: int
-    difference_per_h: float | None
-    lower: float | None
-    upper: float | None
-    change: float | None
-    p: float | None
-    p_holm: float | None
-    effect_size: float | None
-    effect_lower: float | None
-    effect_upper: float | None
-    power: float | None
-    verdict: str
+    difference_per_h: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    change: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    effect_size: float | None = None
+    effect_lower: float | None = None
+    effect_upper: float | None = None
+    power: float | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,29 +200,40 @@ class DoseResponse:
     ic50, lower, upper
         Concentration at the middle between top and bottom, and its interval; None where the data do not bracket it.
     gi50
-        Concentration at which the rate is half the control's; None where it is not reached within the tested range.
+        Concentration at which the rate is half the control's; None where it is not reached within the tested range. It
+        may be known where the IC50 is not, as it needs no lower end of the curve.
     verdict
         In words.
     curve_concentration, curve_rate, curve_lower, curve_upper
-        (M,) for drawing; empty where refused.
+        (M,) for drawing, within the tested range; empty where there is no effect or too little data.
+    top_lower, top_upper, bottom_lower, bottom_upper, hill_lower, hill_upper, gi50_lower, gi50_upper
+        Intervals; None where the data give no end.
     """
 
     treatment: str
     unit: str
     concentrations: Floats
     rates: Floats
-    top: float | None
-    bottom: float | None
-    hill: float | None
-    ic50: float | None
-    lower: float | None
-    upper: float | None
-    gi50: float | None
-    verdict: str
-    curve_concentration: Floats
-    curve_rate: Floats
-    curve_lower: Floats
-    curve_upper: Floats
+    top: float | None = None
+    bottom: float | None = None
+    hill: float | None = None
+    ic50: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    gi50: float | None = None
+    verdict: str = ""
+    curve_concentration: Floats = field(default_factory=_nothing)
+    curve_rate: Floats = field(default_factory=_nothing)
+    curve_lower: Floats = field(default_factory=_nothing)
+    curve_upper: Floats = field(default_factory=_nothing)
+    top_lower: float | None = None
+    top_upper: float | None = None
+    bottom_lower: float | None = None
+    bottom_upper: float | None = None
+    hill_lower: float | None = None
+    hill_upper: float | None = None
+    gi50_lower: float | None = None
+    gi50_upper: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
