@@ -1,10 +1,10 @@
-"""Growth figures, for files (PNG, SVG) and for the report; drawn without a display."""
+"""Growth figures for files (PNG, SVG, PDF); drawn without a display."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 
 from c6seg.growth.curves import GrowthFit
+from c6seg.growth.scales import confluence_top, hour_ticks, lag_end_h, ticks
 from c6seg.growth.series import Floats, Series
-from c6seg.runtime import atomic_path, save_picture, write_text
+from c6seg.growth.words import number, percent
+from c6seg.runtime import atomic_path, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +25,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 # Okabe and Ito's colours, told apart by the colour-blind; yellow is left out, it fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-INK, SOFT, GRID = "#1f2933", "#6b7683", "#e3e8ee"
+INK, SOFT, GRID, PALE = "#1f2933", "#6b7683", "#e3e8ee", "#9aa5b1"
+PHASE = "#e8f1f8"
+SMALL: Any = {"fontsize": 7.5, "color": SOFT}
 TRUTH = "#D55E00"
+FORMATS = (".svg", ".png", ".pdf")
 STYLE: Any = {  # matplotlib's type for this names every setting there is
     "font.family": "sans-serif",
     "font.size": 9,
@@ -39,11 +44,14 @@ STYLE: Any = {  # matplotlib's type for this names every setting there is
     "xtick.color": SOFT,
     "ytick.color": SOFT,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in the name of a well is a dollar sign
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "c6seg",
     "pdf.fonttype": 42,
 }
+# Letters as outlines: a PDF with them takes a third of the time, but its text cannot be edited.
+OUTLINED: Any = {"pdf.fonttype": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,118 +89,141 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 @styled
 def series_figure(series: Series, fit: GrowthFit, *, truth: Truth | None = None, saturation: float = 0.85) -> Figure:
-    """Draw one series: measured points with intervals, the fitted curve with its band, the truth where known."""
-    figure = _figure(4.6, 2.9)
-    axes = figure.add_subplot()
-    _draw(axes, series, fit, truth, saturation)
-    if fit.curve is not None or truth is not None:
-        axes.legend(loc="upper left", handlelength=1.8, borderaxespad=0.2)
-    return figure
+    """Draw one series: points with intervals, the fitted curve with its band, phase, lag and plateau where known.
 
+    Thick bars are the interval from sampling, thin ones with the error of the masks too. Hollow points carry a quality
+    flag; hollow grey ones were excluded.
+    """
+    from matplotlib.figure import Figure
 
-@styled
-def overview_figure(series: Sequence[Series], fits: Sequence[GrowthFit]) -> Figure:
-    """Draw all series in one picture; beyond the number of colours, as small pictures side by side."""
-    if len(series) > len(COLOURS):
-        return _small_multiples(series, fits)
-    figure = _figure(5.2, 3.3)
-    axes = figure.add_subplot()
-    for colour, one, fit in zip(COLOURS, series, fits, strict=False):
-        axes.plot(one.time_h, 100 * one.confluence, "o", color=colour, markersize=4, alpha=0.75, markeredgewidth=0)
-        line = (fit.curve.time_h, fit.curve.confluence) if fit.curve is not None else (one.time_h, one.confluence)
-        axes.plot(
-            line[0], 100 * line[1], color=colour, lw=1.8, ls="-" if fit.curve is not None else ":", label=one.name
+    figure = Figure(figsize=(4.6, 3.1), facecolor="white")
+    # margins that suit every series: laying each figure out anew would take longer than drawing it
+    axes = figure.add_axes((0.13, 0.145, 0.85, 0.71))
+    top = 100 * confluence_top(series, fit)
+    _draw_fit(axes, series, fit, truth)
+    if 100 * saturation <= top:
+        axes.axhline(100 * saturation, color=SOFT, lw=0.9, ls=":")
+    _draw_points(axes, series)
+    first, last = axis_ends(series)
+    axes.set(xlabel="time (h)", ylabel="confluence (%)", ylim=(0, top))
+    axes.set_xlim(first - 0.03 * (last - first), last + 0.03 * (last - first))
+    axes.set_xticks(hour_ticks(first, last))
+    axes.set_yticks(ticks(top))
+    figure.text(0.02, 0.985, cut(series.name, 60), va="top", fontsize=9.5, fontweight="bold")
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=3,
+            fontsize=8,
+            handlelength=1.6,
+            borderaxespad=0.2,
+            borderpad=0,
         )
-    top = 100 * max(0.05, *(float(one.confluence.max()) for one in series))
-    axes.set(xlabel="time (h)", ylabel="confluence (%)", ylim=(0, 1.05 * top))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.1)
-    return figure
-
-
-@styled
-def doubling_figure(
-    series: Sequence[Series], fits: Sequence[GrowthFit], *, truths: Mapping[str, Truth] | None = None
-) -> Figure | None:
-    """Draw the doubling times with their intervals, one line each; None where no series has one."""
-    if not any(fit.doubling_time_h is not None for fit in fits):
-        return None
-    figure = _figure(5.2, 1.0 + 0.34 * len(series))
-    axes = figure.add_subplot()
-    known = [fit.upper for fit in fits if fit.upper is not None]
-    for row, (one, fit) in enumerate(zip(series, fits, strict=True)):
-        if fit.doubling_time_h is None or fit.lower is None or fit.upper is None:
-            axes.text(0.01 * max(known), row, "no number", color=SOFT, va="center", fontsize=8.5)
-        else:
-            axes.plot([fit.lower, fit.upper], [row, row], color=COLOURS[0], lw=2.4, solid_capstyle="round")
-            axes.plot(fit.doubling_time_h, row, "o", color=COLOURS[0], markersize=6.5)
-        truth = (truths or {}).get(one.name)
-        if truth is not None and truth.doubling_time_h is not None:
-            axes.plot(truth.doubling_time_h, row, "D", color=TRUTH, markersize=5.5, markerfacecolor="white", mew=1.5)
-    if truths:
-        axes.plot([], [], "o-", color=COLOURS[0], label="measured, with interval")
-        axes.plot([], [], "D", color=TRUTH, markerfacecolor="white", mew=1.5, label="simulated truth")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.1)
-    axes.set_yticks(range(len(series)), [one.name for one in series])
-    axes.set(xlabel="doubling time (h)", xlim=(0, 1.08 * max(known)), ylim=(len(series) - 0.5, -0.5))
-    axes.grid(visible=False, axis="y")
     return figure
 
 
 @styled
 def svg(figure: Figure) -> str:
     """Return a figure as SVG text that asks for no font that is not there."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "c6seg"})
-    return buffer.getvalue()
+    return _bytes(figure, ".svg").decode()
 
 
 @styled
-def save(figure: Figure, path: Path) -> str:
-    """Write a figure as ``path`` with the suffixes ``.png`` and ``.svg``; return the SVG text."""
-    text = svg(figure)
-    write_text(path.with_name(path.name + ".svg"), text)
-    with atomic_path(path.with_name(path.name + ".png")) as temporary:
-        save_picture(figure, temporary, format="png", dpi=200)
+def save(figure: Figure, path: Path, *, outlined: bool = False) -> str:
+    """Write a figure as ``path`` with the suffixes ``.png``, ``.svg`` and ``.pdf``; return the SVG text.
+
+    Parameters
+    ----------
+    figure
+        What was drawn.
+    path
+        Without suffix.
+    outlined
+        Write the letters of the PDF as outlines, for many figures at once.
+    """
+    from matplotlib import rc_context
+
+    text = ""
+    with rc_context(OUTLINED if outlined else {}):
+        for suffix in FORMATS:
+            data = _bytes(figure, suffix)
+            figure.set_layout_engine("none")  # laid out once, the other formats look the same and take less time
+            if suffix == ".svg":
+                text = data.decode()
+                write_text(path.with_name(path.name + suffix), text)
+            else:
+                with atomic_path(path.with_name(path.name + suffix)) as temporary:
+                    temporary.write_bytes(data)
     return text
 
 
-def _figure(width_in: float, height_in: float) -> Figure:
+def blank_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure whose parts make room for each other."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
 
 
-def _draw(axes: Axes, series: Series, fit: GrowthFit, truth: Truth | None, saturation: float) -> None:
+def _bytes(figure: Figure, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    # no dates: the same data give the same file
+    dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
+    figure.savefig(buffer, format=suffix[1:], dpi=200, metadata={**dates, "Creator": "c6seg"})
+    return buffer.getvalue()
+
+
+def _draw_fit(axes: Axes, series: Series, fit: GrowthFit, truth: Truth | None) -> None:
+    if fit.phase_h is not None:
+        axes.axvspan(*fit.phase_h, color=PHASE, lw=0, zorder=0)
+        middle = sum(fit.phase_h) / 2
+        axes.text(middle, 0.02, "exponential phase", transform=axes.get_xaxis_transform(), ha="center", **SMALL)
     if fit.curve is not None:
         curve = fit.curve
         axes.fill_between(curve.time_h, 100 * curve.lower, 100 * curve.upper, color=COLOURS[0], alpha=0.16, lw=0)
-        axes.plot(curve.time_h, 100 * curve.confluence, color=COLOURS[0], lw=2, label=f"{fit.model} fit, with interval")
+        axes.plot(
+            curve.time_h, 100 * curve.confluence, color=COLOURS[0], lw=2, label=f"fit ({fit.model}) with interval"
+        )
     if truth is not None and truth.time_h.size:
         axes.plot(truth.time_h, 100 * truth.confluence, color=TRUTH, lw=1.5, ls=(0, (4, 2)), label="simulated truth")
-    known = np.isfinite(series.lower)
-    axes.vlines(series.time_h[known], 100 * series.lower[known], 100 * series.upper[known], color=SOFT, lw=1)
-    hollow = np.array([bool(flags) for flags in series.flags])
-    axes.plot(series.time_h[~hollow], 100 * series.confluence[~hollow], "o", color=INK, markersize=4)
-    axes.plot(series.time_h[hollow], 100 * series.confluence[hollow], "o", color=INK, markersize=4, mfc="white")
-    top = 100 * max(float(np.nanmax(series.confluence)), 0.05)
-    if top > 70 * saturation:
-        axes.axhline(100 * saturation, color=SOFT, lw=0.9, ls=":")
-    axes.set(xlabel="time (h)", ylabel="confluence (%)", ylim=(0, min(105, 1.3 * top)))
+    if fit.plateau is not None and fit.plateau <= confluence_top(series, fit):
+        axes.axhline(100 * fit.plateau, color=COLOURS[2], lw=1.1, ls=(0, (6, 2, 1, 2)))
+        words, at = f"plateau {percent(fit.plateau)}", 100 * fit.plateau
+        axes.annotate(
+            words, (0.01, at), (0, 2), textcoords="offset points", xycoords=axes.get_yaxis_transform(), **SMALL
+        )
+    end = lag_end_h(series, fit)
+    if end is not None:
+        axes.axvline(end, color=COLOURS[3], lw=1.1, ls=(0, (3, 2)))
+        place: Any = {"textcoords": "offset points", "xycoords": axes.get_xaxis_transform(), "va": "top"}
+        axes.annotate(f"lag {number(fit.lag_h)} h", (end, 0.99), (3, 0), **place, **SMALL)
 
 
-def _small_multiples(series: Sequence[Series], fits: Sequence[GrowthFit]) -> Figure:
-    columns = 12 if len(series) > 24 else 6
-    rows = -(-len(series) // columns)
-    figure = _figure(min(14.0, 1.15 * columns), 0.95 * rows + 0.4)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes in grid[len(series) :]:
-        axes.set_axis_off()
-    for axes, one, fit in zip(grid, series, fits, strict=False):
-        axes.plot(one.time_h, 100 * one.confluence, "o", color=INK, markersize=1.6)
-        if fit.curve is not None:
-            axes.plot(fit.curve.time_h, 100 * fit.curve.confluence, color=COLOURS[0], lw=1.2)
-        axes.set_title(one.name, fontsize=7, pad=2)
-        axes.tick_params(labelsize=6)
-    figure.supxlabel("time (h)", fontsize=8)
-    figure.supylabel("confluence (%)", fontsize=8)
-    return figure
+def _draw_points(axes: Axes, series: Series) -> None:
+    time, values = series.time_h, 100 * series.confluence
+    used = np.ones(time.size, bool) if series.used is None else series.used
+    flagged = used & np.array([bool(flags) for flags in series.flags], bool)
+    for lower, upper, width in ((series.lower, series.upper, 0.9), (series.noise_lower, series.noise_upper, 2.4)):
+        if lower is not None and upper is not None:
+            known = np.isfinite(lower) & np.isfinite(upper) & used
+            axes.vlines(time[known], 100 * lower[known], 100 * upper[known], color=SOFT, lw=width)
+    size = 4 if time.size <= 40 else 3
+    solid = used & ~flagged
+    axes.plot(time[~used], values[~used], "o", color=PALE, markersize=size, mfc="white", label=_excluded(used))
+    axes.plot(time[solid], values[solid], "o", color=INK, markersize=size, mew=0.8)
+    axes.plot(time[flagged], values[flagged], "o", color=INK, markersize=size, mfc="white", mew=0.8)
+
+
+def _excluded(used: np.ndarray[Any, np.dtype[np.bool_]]) -> str | None:
+    return None if used.all() else "excluded by flags"
+
+
+def axis_ends(series: Series) -> tuple[float, float]:
+    """Return first and last time of a series, apart even where there is one time only."""
+    first, last = float(series.time_h[0]), float(series.time_h[-1])
+    return (first, last) if last > first else (first - 0.5, last + 0.5)
+
+
+def cut(name: str, longest: int = 28) -> str:
+    """Shorten a name that would not fit."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"

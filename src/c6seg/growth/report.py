@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cache as cached
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from c6seg.growth.cards import digest
+from c6seg.growth.chart import spark
 from c6seg.growth.curves import GrowthFit
-from c6seg.growth.figures import Truth, doubling_figure, overview_figure, save, series_figure
+from c6seg.growth.desk import Desk, ReportCache
+from c6seg.growth.figures import Truth
+from c6seg.growth.heat_map import colour_scale, heat_maps
 from c6seg.growth.methods import Methods
+from c6seg.growth.pictures import Darkroom, Timed, amounts, spread
+from c6seg.growth.plate_page import group_rows, plate_headline, well_labels
+from c6seg.growth.plate_results import PlateResult
+from c6seg.growth.scales import common_axes
 from c6seg.growth.series import Series
+from c6seg.growth.whole_figures import drawings
+from c6seg.growth.words import confidence_text, counted, number, percent, safe_name, sentence, short
+from c6seg.growth.wound_results import WoundFit
 from c6seg.runtime import make_folder, write_text
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
-__all__ = ["Methods", "Truth", "write_report"]
+__all__ = ["Methods", "ReportCache", "Truth", "safe_name", "spread", "write_report"]
 
-STRIP, LARGE = 8, 3  # pictures in the film strip of a series, and larger ones below it
-STRIP_PX, LARGE_PX = 220, 760
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An overlay inside the report: caption and JPEG as a data address."""
-
-    caption: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """All that the report shows of one series."""
-
-    series: Series
-    fit: GrowthFit
-    truth: Truth | None
-    plot: str
-    strip: tuple[Picture, ...]
-    large: tuple[Picture, ...]
-    flagged: str
+# Up to so many series all cards lie open; more fold up to tiles.
+OPEN_CARDS = 12
 
 
 def write_report(
@@ -55,10 +41,16 @@ def write_report(
     title: str,
     series: Sequence[Series],
     fits: Sequence[GrowthFit],
-    overlays: Mapping[str, list[tuple[float, Path]]],
+    overlays: Mapping[str, Sequence[Timed]],
     methods: Methods,
     truth: Mapping[str, Truth] | None = None,
     saturation: float = 0.85,
+    plate: PlateResult | None = None,
+    wounds: Sequence[WoundFit] = (),
+    wound_pictures: Mapping[str, Sequence[Timed]] | None = None,
+    confidence: float = 0.95,
+    cache: ReportCache | None = None,
+    quick: bool = False,
 ) -> Path:
     """Write ``report.html`` and the figures beside it.
 
@@ -78,6 +70,18 @@ def write_report(
         For simulated series, what is known to be true.
     saturation
         Confluence at which growth stops being exponential; drawn as a line.
+    plate
+        What the plate map and the comparisons say, where there is one.
+    wounds
+        Closing wounds, where they were looked for.
+    wound_pictures
+        As ``overlays``, for the wounds; None = those of the series of the same name.
+    confidence
+        Of the intervals, as they are called in the report.
+    cache
+        Kept between reports of one culture that is still growing: only what has changed is drawn anew.
+    quick
+        Leave the figures that show all series as they were in the report before, where ``cache`` has them.
 
     Returns
     -------
@@ -90,39 +94,52 @@ def write_report(
         If the folder cannot be written.
     """
     folder = make_folder(out / "figures")
-    truths = truth or {}
-    overview = save(overview_figure(series, fits), folder / "growth")
-    forest_figure = doubling_figure(series, fits, truths=truths)
-    forest = save(forest_figure, folder / "doubling_times") if forest_figure is not None else None
-    cards = []
-    for one, fit in zip(series, fits, strict=True):
-        figure = series_figure(one, fit, truth=truths.get(one.name), saturation=saturation)
-        plot = save(figure, folder / f"series_{safe_name(one.name)}")
-        pictures = overlays.get(one.name, [])
-        cards.append(
-            Card(
-                one,
-                fit,
-                truths.get(one.name),
-                _address(plot.encode(), "svg+xml"),
-                _pictures(spread(pictures, STRIP), STRIP_PX),
-                _pictures(spread(pictures, LARGE), LARGE_PX),
-                _flagged(one),
-            )
-        )
-    page = _template().render(
+    store, templates = cache if cache is not None else ReportCache(), _templates()
+    labels, truths, folded = well_labels(plate), truth or {}, len(series) > OPEN_CARDS
+    with Darkroom(store.pictures) as darkroom:
+        desk = Desk(folder, store, darkroom, amounts(max(len(series), len(wounds))), templates)
+        cards = desk.growth_cards(series, fits, overlays, truths=truths, labels=labels, saturation=saturation)
+        of_wounds = overlays if wound_pictures is None else wound_pictures
+        wound_cards = desk.wound_cards(wounds, of_wounds, labels=labels) if wounds else []
+        pictures = drawings(series, fits, truths, plate, confidence, folded=folded)
+        figures = desk.whole_figures(pictures, digest(series, fits, sorted(truths), plate), quick=quick)
+        desk.close()
+    hours, top = common_axes(series)
+    page = templates.get_template("report.html.j2").render(
         title=title,
-        cards=cards,
-        summary=summarise(fits),
-        overview=_address(overview.encode(), "svg+xml"),
-        forest=_address(forest.encode(), "svg+xml") if forest else None,
+        headline=headline(fits, plate, wounds, confidence),
+        finished=cards,
+        rows=list(zip(cards, series, fits, strict=True)),
+        sparks=[spark(one, fit, hours=hours, top=top) for one, fit in zip(series, fits, strict=True)],
+        axes=f"{short(hours[0])} to {short(hours[1])} h, confluence 0 to {percent(round(top, 2))}",
+        folded=folded,
+        truths=truths,
+        wounds=wound_cards,
+        wounds_folded=len(wounds) > OPEN_CARDS,
+        plate=_plate_parts(plate, {card.card.name: card.card.anchor for card in cards}, confidence),
+        figures=figures,
+        notes=shared_notes(series) if folded else [],
         methods=methods,
-        with_truth=bool(truths),
+        sure=confidence_text(confidence),
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     )
     report = out / "report.html"
     write_text(report, page)
     return report
+
+
+def headline(
+    fits: Sequence[GrowthFit], plate: PlateResult | None, wounds: Sequence[WoundFit], confidence: float
+) -> str:
+    """Say in a few sentences what was found."""
+    words = plate_headline(plate, confidence) if plate is not None else summarise(fits)
+    if not wounds:
+        return words
+    closing = [100 * fit.closure_per_h for fit in wounds if fit.closure_per_h is not None]
+    if not closing:
+        return f"{words} {counted(len(wounds), 'wound')}; none with a closure rate."
+    rates = f"{number(min(closing))} %" if len(closing) == 1 else f"{number(min(closing))} to {number(max(closing))} %"
+    return f"{words} {counted(len(wounds), 'wound')}; {len(closing)} with a closure rate ({rates} of the gap per h)."
 
 
 def summarise(fits: Sequence[GrowthFit]) -> str:
@@ -131,73 +148,50 @@ def summarise(fits: Sequence[GrowthFit]) -> str:
     total = f"{len(fits)} series" if len(fits) != 1 else "One series"
     if not good:
         return f"{total}; none carries a doubling time. The verdicts say why, and what would help."
-    times = f"{min(good):.3g} h" if len(good) == 1 else f"{min(good):.3g} to {max(good):.3g} h"
+    times = f"{number(min(good))} h" if len(good) == 1 else f"{number(min(good))} to {number(max(good))} h"
     rest = len(fits) - len(good)
     words = f"{total}; {len(good)} with a doubling time ({times})" if len(fits) > 1 else f"Doubling time {times}"
     return f"{words}, {rest} without: the verdict says why." if rest else f"{words}."
 
 
-def spread(pictures: Sequence[tuple[float, Path]], number: int) -> list[tuple[float, Path]]:
-    """Choose pictures that are evenly spread over their times, first and last included.
-
-    Examples
-    --------
-    >>> [time for time, _ in spread([(float(t), Path()) for t in range(10)], 4)]
-    [0.0, 3.0, 6.0, 9.0]
-    """
-    ordered = sorted(pictures, key=lambda item: item[0])
-    if len(ordered) <= number:
-        return ordered
-    wanted = np.linspace(ordered[0][0], ordered[-1][0], number)
-    times = np.array([time for time, _ in ordered])
-    return [ordered[index] for index in sorted({int(np.abs(times - time).argmin()) for time in wanted})]
+def shared_notes(series: Sequence[Series], most: int = 12) -> list[str]:
+    """Return the notes that several series share, with their number, and how many series have some of their own."""
+    counts = Counter(note for one in series for note in dict.fromkeys(one.notes))
+    shared = [(note, many) for note, many in counts.most_common(most) if many > 1]
+    words = [f"{sentence(note)} ({many} of {len(series)} series)" for note, many in shared]
+    told = {note for note, _ in shared}
+    own = sum(bool(set(one.notes) - told) for one in series)
+    if own:
+        words.append(
+            f"{counted(own, 'series has', 'series have')} notes of {'its' if own == 1 else 'their'} own; see there."
+        )
+    return words
 
 
-def safe_name(name: str) -> str:
-    """Return a series name that every file system accepts."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name).strip(".") or "series"
-
-
-def _pictures(items: Sequence[tuple[float, Path]], width_px: int) -> tuple[Picture, ...]:
-    found = []
-    for time, path in items:
-        address = _thumbnail(path, width_px)
-        if address:
-            found.append(Picture(f"{time:.3g} h", address))
-    return tuple(found)
-
-
-def _thumbnail(path: Path, width_px: int) -> str | None:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * width_px, 2 * width_px))
-            picture = image.convert("RGB")
-            picture.thumbnail((width_px, 4 * width_px), Image.Resampling.LANCZOS)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+def _plate_parts(plate: PlateResult | None, anchors: Mapping[str, str], confidence: float) -> dict[str, Any] | None:
+    if plate is None:
         return None
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80, optimize=True)
-    return _address(buffer.getvalue(), "jpeg")
+    scale = colour_scale(plate)
+    return {
+        "maps": heat_maps(plate, anchors),
+        "linked": any(well.series in anchors for well in plate.wells),
+        "has_edge": any(well.edge for well in plate.wells),
+        "has_control": any(well.info.role == "control" for well in plate.wells),
+        "marks": scale.marks() if scale is not None else [],
+        "dense": plate.size[1] > 12,
+        "rows": group_rows(plate, confidence),
+        "compared": bool(plate.comparisons),
+        "left_out": [well for well in plate.wells if well.reason and well.series is not None],
+        "design": plate.design,
+        "blank": plate.blank,
+        "notes": [sentence(note) for note in plate.notes],
+    }
 
 
-def _address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _flagged(series: Series) -> str:
-    counts: dict[str, int] = {}
-    for flags in series.flags:
-        for flag in flags:
-            counts[flag] = counts.get(flag, 0) + 1
-    return ", ".join(
-        f"{flag.replace('_', ' ')} ({count} of {series.time_h.size} times)" for flag, count in counts.items()
-    )
-
-
-def _template() -> Template:
+@cached
+def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     room = Environment(
         loader=PackageLoader("c6seg.growth"),
@@ -206,13 +200,5 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    room.filters["number"] = _number
-    room.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.3g} %"
-    return room.get_template("report.html.j2")
-
-
-def _number(value: float | None) -> str:
-    """Write three significant digits, never in powers of ten."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}" if value else "0"
+    room.filters.update(number=number, percent=percent, sentence=sentence, drawn=Markup)
+    return room
