@@ -9,9 +9,10 @@ import numpy as np
 
 from c6seg.growth.fitting import Fit
 from c6seg.growth.laws import Floats, slopes
-from c6seg.growth.refitting import refit
+from c6seg.growth.refitting import bounds, refit
 
 CORRELATIONS = np.linspace(0.0, 0.9, 19)
+AT_BOUND = 1e-6
 
 
 def resample(time_h: Floats, values: Floats, fit: Fit, number: int, rng: np.random.Generator) -> Floats:
@@ -75,7 +76,11 @@ def _whiten(time_h: Floats, values: Floats, fit: Fit) -> _Whitened:
     Errors of neighbouring times are correlated by c to the power of their distance, in median intervals: a Markov
     process, so that each time needs only the one before it.
     """
-    by = slopes(fit.law, fit.parameters, time_h)[1] / fit.scale[:, None]
+    low, high = bounds(fit.law, time_h)
+    found = fit.parameters[list(fit.law.free)]
+    # a parameter that lies at its bound cannot take up what is left of the residuals
+    inside = (found > low + AT_BOUND) & (found < high - AT_BOUND)
+    by = slopes(fit.law, fit.parameters, time_h)[1][:, inside] / fit.scale[:, None]
     residuals = (values - fit.fitted) / fit.scale * np.sqrt(fit.weights)
     steps = np.diff(time_h) / np.median(np.diff(time_h))
     kept = np.concatenate([np.zeros((CORRELATIONS.size, 1)), CORRELATIONS[:, None] ** steps], axis=1)
@@ -85,7 +90,6 @@ def _whiten(time_h: Floats, values: Floats, fit: Fit) -> _Whitened:
     white = (both - kept[..., None] * before) / new[..., None]
     q, r = np.linalg.qr(white[..., :-1])
     left = white[..., -1] - np.einsum("cti,ci->ct", q, np.einsum("cti,ct->ci", q, white[..., -1]))
-    # neighbouring errors are more often nearly independent than nearly equal
     prior = np.full(CORRELATIONS.size, 1.0 / CORRELATIONS.size)
     return _Whitened(
         np.log(new).sum(axis=1),

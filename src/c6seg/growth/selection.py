@@ -19,8 +19,8 @@ Bools = NDArray[np.bool_]
 MASK_PART = 0.05
 # Fields of a well count as differing in rate where chance would do it less often than this.
 DIFFERENT = 0.1
-# A plateau that is assumed, not seen, costs a law as much as a parameter in AIC.
-ASSUMED = 2.0
+# A plateau that is assumed, not seen, costs a law half as much as a parameter in AIC.
+ASSUMED = 1.0
 # Least growth at which a bend of the curve can mean anything.
 RISE = 1.1
 # Laws whose AICc differs by no more than this describe the data alike (Burnham and Anderson 2002, section 2.6).
