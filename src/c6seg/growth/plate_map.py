@@ -53,7 +53,7 @@ def read_plate_map(path: Path) -> PlateMap:
     rows, unit_notes = _units(rows)
     wells, role_notes = _roles(rows, columns)
     wells, double_notes = _doubles(wells)
-    wells.sort(key=lambda info: (natural_key(info.plate or ""), _position(info)))
+    wells.sort(key=lambda info: (info.plate is not None, natural_key(info.plate or ""), _position(info)))
     notes = [*table.notes, *columns.notes, *notes, *same_notes, *unit_notes, *role_notes, *double_notes]
     if 0 < sum(info.plate is None for info in wells) < len(wells):
         notes.append(f"some rows of the plate map name a plate and others ({few(_without_plate(wells))}) none")
@@ -99,7 +99,7 @@ def _rows(table: Table, columns: Columns) -> tuple[list[_Row], list[str]]:
         )
         rows.append(_Row(number, info, known.get("role", "")))
     if nameless:
-        notes.append(f"{counted(len(nameless), 'row')} of the plate map without a well left out (rows {few(nameless)})")
+        notes.append(f"rows of the plate map that name no well were left out: {few(nameless)}")
     return rows, notes
 
 
@@ -134,27 +134,24 @@ def _units(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
     found = []
     for row in rows:
         info, into = row.info, first.get(row.info.treatment, "")
+        name = info.treatment or "the treatment"
         if info.concentration == 0:
             info = replace(info, unit=into)
         elif info.concentration is not None and not info.unit:
-            unknown[info.treatment] += 1
+            unknown[name] += 1
         elif info.concentration is not None and info.unit != into:
             factor = unit_factor(info.unit, into)
             if factor is None:
-                notes[
-                    f"{info.treatment or 'the treatment'} is given in {into} and in {info.unit}, which are kept apart"
-                ] = None
+                notes[f"{name} is given in {into} and in {info.unit}, which are kept apart"] = None
             else:
-                value = float(f"{info.concentration * factor:.12g}")
-                notes[f"{info.unit} were turned into {into} ({info.treatment or 'treatment'})"] = None
-                info = replace(info, concentration=value, unit=into)
+                notes[f"{info.unit} were turned into {into} ({name})"] = None
+                info = replace(info, concentration=float(f"{info.concentration * factor:.12g}"), unit=into)
         found.append(replace(row, info=info))
-    said = [
-        f"the plate map gives no unit for {count} concentrations of {name or 'the treatment'}; the numbers are kept "
-        "as they are"
-        for name, count in unknown.items()
-    ]
-    return found, [*notes, *said]
+    said = list(notes)
+    if unknown:
+        number = counted(unknown.total(), "concentration")
+        said.append(f"the plate map gives no unit for {number} ({few(list(unknown))}); they are kept as they are")
+    return found, said
 
 
 def _roles(rows: Sequence[_Row], columns: Columns) -> tuple[list[WellInfo], list[str]]:
