@@ -61,6 +61,8 @@ class Series:
         the masks, which shifts all times of a series alike. None = as ``lower`` and ``upper``.
     cell_area_um2, cluster_fraction, object_count
         (T,) mean over the fields; NaN where unknown. None = unknown at all times.
+    rows
+        For each time, to which row of ``fields`` each of ``images`` belongs. None = unknown.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Series:
     cell_area_um2: Floats | None = None
     cluster_fraction: Floats | None = None
     object_count: Floats | None = None
+    rows: tuple[tuple[int, ...], ...] | None = None
 
 
 def group_series(
@@ -248,6 +251,7 @@ def _series(
         cell_area_um2=_mean_of(counted, "cell_area_um2"),
         cluster_fraction=_mean_of(counted, "cluster_fraction"),
         object_count=_mean_of(counted, "object_count"),
+        rows=tuple(tuple(units[s.unit] for s, _ in group) for group in bins),
     )  # fmt: skip
 
 
