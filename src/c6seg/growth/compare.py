@@ -13,7 +13,7 @@ from c6seg.errors import DataError
 from c6seg.growth.mixed import Contrast, MixedFit, contrast, fit_mixed
 from c6seg.growth.plate_groups import Grouped, reasons
 from c6seg.growth.plate_results import Comparison, Design, Floats, Group, PlateWell
-from c6seg.growth.power import detectable, hedges_g, holm, power, wells_needed
+from c6seg.growth.power import detectable, hedges_g, holm, power, small_sample, wells_needed
 from c6seg.growth.words import confidence_text, counted, number, p_value, signed_percent
 
 # The difference that a design is judged by, as a part of the control's rate.
@@ -161,7 +161,8 @@ def _compared(
         effect = hedges_g(difference.estimate, deviation, *sizes, freedom=freedom, confidence=confidence)
     chance = None
     if base is not None and difference.error > 0:
-        chance = power(SOUGHT * base, difference.error, difference.freedom, alpha)
+        sought = SOUGHT * base * (small_sample(difference.freedom) if difference.freedom > 1 else 1.0)
+        chance = power(sought, difference.error, difference.freedom, alpha)
     return Comparison(
         group.label,
         control.label,

@@ -86,9 +86,7 @@ def _well(
     if index is None:
         return PlateWell(info, None, edge, reason=info.problem or "no images")
     one, fit, seen = series[index], fits[index], _seen(series[index])
-    reason = info.problem or reason or _no_rate(fit)
-    if not reason and info.role == "blank":
-        reason = "a blank"
+    reason = info.problem or reason or ("a blank" if info.role == "blank" else _no_rate(fit))
     if not reason and highest_blank is not None and seen.size and seen.max() <= highest_blank:
         reason = f"never above the blanks ({percent(highest_blank)} confluence)"
     return PlateWell(

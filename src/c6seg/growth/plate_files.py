@@ -149,4 +149,6 @@ def _cell(value: Any) -> str:
 
 def _broken(path: Path, error: Exception) -> DataError:
     why = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"Cannot read plate map '{path}': {why.removeprefix(f'{path}: ').rstrip('.')}. Allowed: {ALLOWED}.")
+    return DataError(
+        f"Cannot read plate map '{path}': {why.removeprefix(f'{path}: ').rstrip('.')}. Allowed: {ALLOWED}."
+    )

@@ -74,18 +74,18 @@ def join(series: Sequence[Series], plate_map: PlateMap) -> Joined:
         notes.append(f"{counted(len(outer), 'well')} with images that the plate map does not name ({listed(outer)})")
     if second:
         doubled = listed(info for info, _ in second)
-        notes.append(f"several series lie in one well ({doubled}); the first of each counts, as a well is one unit")
+        notes.append(f"several series lie in one well ({doubled}); the longest counts, as a well is one unit")
     return Joined((*wells, *unknown, *second), outside, seconds, tuple(plates), tuple(notes))
 
 
 def _places(series: Sequence[Series]) -> tuple[dict[tuple[str | None, str], list[int]], list[str]]:
-    """Series of each plate and well, by name; those without a well are named in a note."""
+    """Series of each plate and well, the longest first; those without a well are named in a note."""
     parts = [parse_name(one.name) for one in series]
     wells = [one.well or part.well for one, part in zip(series, parts, strict=True)]
     counts = Counter(wells)
     found: dict[tuple[str | None, str], list[int]] = {}
     without = []
-    for index in sorted(range(len(series)), key=lambda index: natural_key(series[index].name)):
+    for index in sorted(range(len(series)), key=lambda n: (-series[n].time_h.size, natural_key(series[n].name))):
         one, part, well = series[index], parts[index], wells[index]
         position = well_position(well or "")
         if position is None:
