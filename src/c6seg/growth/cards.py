@@ -238,9 +238,10 @@ def _wound_facts(fit: WoundFit) -> Iterator[tuple[str, str]]:
     if fit.gap_um2 is not None and np.isfinite(fit.gap_um2).any():
         known = fit.gap_um2[np.isfinite(fit.gap_um2)]
         yield "Gap area per field", areas(float(known[0]), float(known[-1]))
+    span = f", {short(float(fit.time_h[0]))} to {short(float(fit.time_h[-1]))} h" if fit.time_h.size > 1 else ""
     yield (
         "Observed",
-        f"{counted(fit.time_h.size, 'time')}, {short(float(fit.time_h[0]))} to {short(float(fit.time_h[-1]))} h",
+        f"{counted(fit.time_h.size, 'time')}{span}" + (f"; {counted(fit.fields, 'field')}" if fit.fields else ""),
     )
 
 

@@ -230,8 +230,9 @@ def spark(series: Series, fit: GrowthFit, *, hours: tuple[float, float], top: fl
 def wound_chart(fit: WoundFit) -> str:
     """Draw the chart of a closing wound: gap over time, its curve, and the time of half closure."""
     known = [100 * float(part[np.isfinite(part)].max()) for part in (fit.gap, fit.upper) if np.isfinite(part).any()]
-    top = min(104.0, 1.12 * max(5.0, *known))
-    plot = Plot(float(fit.time_h[0]), float(fit.time_h[-1]), top)
+    top = min(104.0, 1.12 * max([5.0, *known]))
+    times = fit.time_h if fit.time_h.size else np.zeros(1)
+    plot = Plot(float(times[0]), float(times[-1]), top)
     plot.axes(hour_ticks(plot.first, plot.last), ticks(top), "time (h)", "gap (% of the field)")
     if fit.curve_time_h is not None and fit.curve_gap is not None and fit.curve_time_h.size:
         some = _thinned(fit.curve_time_h)
@@ -239,7 +240,7 @@ def wound_chart(fit: WoundFit) -> str:
             plot.band(fit.curve_time_h[some], 100 * fit.curve_lower[some], 100 * fit.curve_upper[some], "band")
         plot.line(fit.curve_time_h[some], 100 * fit.curve_gap[some], "fit")
     if fit.half_h is not None:
-        half = float(fit.time_h[0]) + fit.half_h
+        half = float(times[0]) + fit.half_h
         plot.moment(half, "lag", f"half closed, {short(fit.half_h)} h")
     plot.bars(fit.time_h, 100 * fit.lower, 100 * fit.upper, "bar")
     plot.dots(fit.time_h, 100 * fit.gap, "dot")

@@ -115,7 +115,7 @@ class Desk:
             found.append(
                 self._finished(
                     anchor,
-                    digest(one, fit, truth, label, saturation, pictures.states),
+                    digest(one, fit, truth, label, saturation, self.amounts, pictures.states),
                     partial(series_figure, one, fit, truth=truth, saturation=saturation),
                     self.folder / f"series_{name}",
                     partial(growth_card, one, fit, anchor=anchor, label=label, truth=truth, saturation=saturation),
@@ -138,7 +138,7 @@ class Desk:
             found.append(
                 self._finished(
                     anchor,
-                    digest(fit, label, pictures.states),
+                    digest(fit, label, self.amounts, pictures.states),
                     partial(wound_figure, fit),
                     self.folder / f"wound_{name}",
                     partial(wound_card, fit, anchor=anchor, label=label),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,9 @@ def doubling_figure(
 
 def _small_multiples(series: Sequence[Series], fits: Sequence[GrowthFit]) -> Figure:
     """Draw every series into its own part of one pair of axes: a hundred pairs would take seconds to lay out."""
-    columns = 12 if len(series) > 24 else 6
-    rows = -(-len(series) // columns)
-    figure = blank_figure(min(14.0, 1.15 * columns), 0.95 * rows + 0.5)
+    columns = next(columns for most, columns in ((12, 4), (24, 6), (math.inf, 12)) if len(series) <= most)
+    rows, small = -(-len(series) // columns), columns > 4
+    figure = blank_figure(1.15 * columns + 0.1, 0.95 * rows + 0.5)
     axes = figure.add_subplot()
     (first, last), top = common_axes(series)
 
@@ -89,10 +90,12 @@ def _small_multiples(series: Sequence[Series], fits: Sequence[GrowthFit]) -> Fig
         axes.plot(
             [column + 0.05, column + 0.05, column + 0.91], [-row - 0.2, -row - 0.95, -row - 0.95], color=PALE, lw=0.6
         )
-        axes.plot(*place(index, one.time_h[used], one.confluence[used]), "o", color=INK, markersize=1.3, mew=0)
+        axes.plot(
+            *place(index, one.time_h[used], one.confluence[used]), "o", color=INK, markersize=1.3 if small else 2, mew=0
+        )
         if fit.curve is not None:
             axes.plot(*place(index, fit.curve.time_h, fit.curve.confluence), color=COLOURS[0], lw=1.1)
-        axes.text(column + 0.07, -row - 0.16, cut(one.name, 16), fontsize=6.5, va="center")
+        axes.text(column + 0.07, -row - 0.16, cut(one.name, 16), fontsize=6.5 if small else 8, va="center")
     axes.set(xlim=(0, columns), ylim=(-rows, 0))
     axes.set_axis_off()
     scale = f"each: {short(first)} to {short(last)} h, confluence 0 to {percent(round(top, 2))}"

@@ -26,7 +26,7 @@ def hour_ticks(first: float, last: float, number: int = 7) -> list[float]:
         return [first]
     step = next((step for step in HOUR_STEPS if (last - first) / step < number), (last - first) / number)
     start = math.ceil(first / step - 1e-9)
-    return [step * count for count in range(start, math.floor(last / step + 1e-9) + 1)]
+    return [step * count for count in range(start, math.floor(last / step + 1e-9) + 1)] or [first, last]
 
 
 def ticks(top: float, number: int = 6) -> list[float]:

@@ -100,6 +100,8 @@ def _of_plate(plate: PlateResult, series: Sequence[Series], sure: str, confidenc
     )
     names = file_names([one.treatment for one in plate.doses])
     for one, name in zip(plate.doses, names, strict=True):
+        if not one.rates.size:
+            continue
         yield Drawing(
             f"dose_{name}",
             "doses",
