@@ -13,7 +13,7 @@ from statsmodels.stats.power import TTestIndPower
 from c6seg.growth.power import detectable, hedges_g, holm, power, wells_needed
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_agrees_with_statsmodels(p: list[float]) -> None:
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-15)
