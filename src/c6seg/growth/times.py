@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -78,26 +78,28 @@ class Timed:
     notes: tuple[str, ...] = ()
 
 
-def read_file_times(paths: Mapping[str, Path]) -> dict[str, FileTime]:
+def read_file_times(paths: Mapping[str, Path], noted_h: Mapping[str, float] | None = None) -> dict[str, FileTime]:
     """Read the EXIF date, or else the modification time, of image files.
 
     Parameters
     ----------
     paths
         Image name to its file (JPEG, TIFF, PNG have EXIF dates).
+    noted_h
+        Image name to the modification time that was noted when its file was there, hours since 1970.
 
     Returns
     -------
     dict
-        Image name to time; files that are not there any more are absent.
+        Image name to time; files that are not there any more, and of which nothing was noted, are absent.
     """
-    found = {}
+    found = {name: FileTime(hours, "modified") for name, hours in (noted_h or {}).items()}
     for name, path in paths.items():
         try:
-            modified = path.stat().st_mtime / 3600
+            modified_ns = path.stat().st_mtime_ns
         except OSError:
             continue
-        taken = _exif_h(path)
+        modified, taken = modified_ns / 3.6e12, _exif_h(path, modified_ns)
         found[name] = FileTime(modified, "modified") if taken is None else FileTime(taken, "exif")
     return found
 
@@ -234,8 +236,13 @@ def _by_order(samples: Sequence[Sample], interval_h: float) -> tuple[list[Sample
     return result, hours
 
 
-def _exif_h(path: Path) -> float | None:
-    """Date at which a picture was taken, hours since 1970 by the camera's clock; None where the file does not say."""
+@lru_cache(maxsize=65536)
+def _exif_h(path: Path, modified_ns: int) -> float | None:
+    """Date at which a picture was taken, hours since 1970 by the camera's clock; None where the file does not say.
+
+    A file is read once, until it is modified: a live analysis asks again and again.
+    """
+    del modified_ns
     from PIL import Image
 
     try:

@@ -262,7 +262,7 @@ class LiveBatch:
         for path, entry in counted:
             result.rows.extend(entry["rows"])
             about = {"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}}
-            modified = datetime.fromtimestamp(entry["stamp"][1] / 1e9, UTC).isoformat(timespec="seconds")
+            modified = datetime.fromtimestamp(entry["stamp"][1] / 1e9, UTC).isoformat(timespec="milliseconds")
             result.inputs.append({**about, "modified": modified})
         result.failures.extend((str(path), failures[path]) for path in sorted(failures, key=natural_key))
         write_tables(result, self.segmenter, seconds=time.monotonic() - self._started, recursive=True)
