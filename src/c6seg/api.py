@@ -118,6 +118,8 @@ def grow(
     out: PathLike,
     *,
     config: GrowthConfig | Mapping[str, Any] | Path | None = None,
+    plate: PathLike | None = None,
+    wound: bool = False,
     model: PathLike | None = None,
     segment_config: SegmentConfig | Mapping[str, Any] | Path | None = None,
     recursive: bool = False,
@@ -126,8 +128,9 @@ def grow(
 ) -> GrowthResult:
     """Turn segmentation results, or raw images, into growth curves, doubling times and a report.
 
-    Writes ``growth.csv``, ``fits.csv``, ``figures/`` and ``report.html``; raw images are segmented into
-    ``OUT/segmentation`` first.
+    Writes ``report.html``, ``growth.csv``, ``fits.csv``, ``growth.xlsx``, ``report.json`` and ``figures/``, and the
+    tables of the plate and the wounds where they were asked for; raw images are segmented into ``OUT/segmentation``
+    first.
 
     Parameters
     ----------
@@ -137,6 +140,10 @@ def grow(
         Folder to write into.
     config
         How curves are fitted, as an object, a mapping, or a YAML file.
+    plate
+        Plate map (CSV, Excel, or wellmap TOML): which well got what, to compare treatments and fit dose responses.
+    wound
+        Look for a closing wound (scratch assay) in every series, too.
     model, segment_config, recursive, progress
         For raw images, as in :func:`segment`.
     title
@@ -149,10 +156,12 @@ def grow(
     """
     from c6seg.errors import DataError, UsageError
     from c6seg.growth.analysis import analyse, is_results, read_results
+    from c6seg.growth.plate_map import read_plate_map
 
     options = config if isinstance(config, GrowthConfig) else load_config(GrowthConfig, config)
     given = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
     folder = Path(out)
+    plate_map = None if plate is None else read_plate_map(Path(plate))  # an unusable one ends it before the work
     done = [path for path in given if is_results(path)]
     if done and len(done) < len(given):
         raw = next(path for path in given if path not in done)
@@ -173,7 +182,7 @@ def grow(
         failures, done = made.failures, [made.out]
     results = [read_results(path) for path in done]
     heading = title or f"Growth: {', '.join(path.resolve().name for path in given[:3])}"
-    return analyse(results, folder, config=options, title=heading, failures=failures)
+    return analyse(results, folder, config=options, title=heading, plate=plate_map, wound=wound, failures=failures)
 
 
 def train(

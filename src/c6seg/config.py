@@ -171,9 +171,16 @@ class SegmentConfig(Config):
 
 
 class GrowthConfig(Config):
-    """How growth curves are fitted."""
+    """How images become series, and how growth curves are fitted."""
 
     interval_h: float | None = Field(None, gt=0, description="hours between frames where the files carry no time")
+    pattern: str | None = Field(
+        None, description="what file names mean: {line}_{well}_{field}_{time}h, or a regular expression"
+    )
+    exclude_flags: tuple[str, ...] = Field(
+        ("no_contrast", "out_of_focus", "overexposed"),
+        description="quality flags of images that stay in the tables, but count for nothing",
+    )
     confidence: float = Field(0.95, gt=0, lt=1)
     bootstrap: int = Field(1000, ge=100, description="resamples for the intervals")
     saturation: float = Field(0.85, gt=0, le=1, description="confluence above which growth is not exponential")

@@ -21,7 +21,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "safetensors",
         "onnx",
         "onnxscript",
-    )
+    ),
+    "plates": ("wellmap",),
 }
 """Extra and the modules that it brings."""
 

@@ -48,7 +48,8 @@ def test_results_folder_to_everything_promised(tmp_path: Path) -> None:
     result = api.grow(folder, tmp_path / "out")
     assert [one.name for one in result.series] == ["A1", "A2"]
     assert result.fits[0].doubling_time_h == pytest.approx(np.log(2) / 0.03, rel=1e-3)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"growth.csv", "fits.csv", "figures", "report.html"}
+    written = {"growth.csv", "fits.csv", "growth.xlsx", "figures", "report.html", "report.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == written
     assert result.report.read_text().count("data:image/jpeg") == 6
     # the same again gives the same numbers
     before = (tmp_path / "out" / "fits.csv").read_bytes()

@@ -1,44 +1,25 @@
-"""From measurements to series, fits, tables, figures and the report: the whole of a growth analysis."""
+"""From measurements to series, fits, plates, wounds, tables, figures and the report: the whole of a growth analysis."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from c6seg.config import GrowthConfig
-from c6seg.data.images import image_name
-from c6seg.errors import DataError
+from c6seg.errors import UsageError
+from c6seg.growth.cards import digest
 from c6seg.growth.curves import GrowthFit, fit_series
-from c6seg.growth.measure import Measurement, read_measurements
-from c6seg.growth.names import parse_name
+from c6seg.growth.desk import ReportCache
+from c6seg.growth.interval import Calibration
+from c6seg.growth.plate_results import PlateMap, PlateResult
+from c6seg.growth.results import Library, Results, is_results, read_results, told_apart
 from c6seg.growth.series import Series, group_series
+from c6seg.growth.wound_results import WoundFit
 from c6seg.runtime import make_folder
 
-MEASUREMENTS = "measurements.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """A folder that ``c6seg segment`` wrote.
-
-    Parameters
-    ----------
-    folder
-        Where it lies.
-    measurements
-        Its table; ``path`` of each holds the folders of the image that tell it from the others.
-    manifest
-        Its ``manifest.json``; empty where there is none.
-    """
-
-    folder: Path
-    measurements: tuple[Measurement, ...]
-    manifest: Mapping[str, Any]
+__all__ = ["GrowthCache", "GrowthResult", "Results", "analyse", "is_results", "read_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +36,10 @@ class GrowthResult:
         Path of ``report.html``.
     failures
         (image, reason) of images that could not be segmented, where raw images were given.
+    plate
+        What the plate says; None where no map was given.
+    wounds
+        Closing wounds, where they were asked for.
     """
 
     out: Path
@@ -62,26 +47,24 @@ class GrowthResult:
     fits: tuple[GrowthFit, ...]
     report: Path
     failures: tuple[tuple[str, str], ...] = ()
+    plate: PlateResult | None = None
+    wounds: tuple[WoundFit, ...] = ()
 
 
-def is_results(path: Path) -> bool:
-    """Whether a path is a results folder of ``c6seg segment``, or the table in one."""
-    return path.name == MEASUREMENTS or (path / MEASUREMENTS).is_file()
+@dataclass(slots=True)
+class GrowthCache:
+    """What an analysis that is made again and again need not make again.
 
-
-def read_results(path: Path) -> Results:
-    """Read a results folder.
-
-    Raises
-    ------
-    DataError
-        The table or the manifest cannot be read.
+    Parameters
+    ----------
+    fits
+        Hash of a series to its fit.
+    report
+        Finished parts of the report.
     """
-    folder = path.parent if path.name == MEASUREMENTS else path
-    rows = read_measurements(folder / MEASUREMENTS)
-    manifest = _manifest(folder / "manifest.json")
-    places = _places(manifest)
-    return Results(folder, tuple(replace(row, path=places.get(row.image)) for row in rows), manifest)
+
+    fits: dict[str, GrowthFit] = field(default_factory=dict)
+    report: ReportCache = field(default_factory=ReportCache)
 
 
 def analyse(
@@ -90,10 +73,15 @@ def analyse(
     *,
     config: GrowthConfig,
     title: str,
+    plate: PlateMap | None = None,
+    wound: bool = False,
     truth: Mapping[str, Any] | None = None,
     failures: Sequence[tuple[str, str]] = (),
+    cache: GrowthCache | None = None,
+    quick: bool = False,
+    progress: Callable[[float, int, str], None] | None = None,
 ) -> GrowthResult:
-    """Fit every series and write ``growth.csv``, ``fits.csv``, ``figures/`` and ``report.html``.
+    """Fit every series, compare what a plate map names, and write tables, ``figures/`` and the report.
 
     Parameters
     ----------
@@ -105,10 +93,20 @@ def analyse(
         How curves are fitted.
     title
         Heading of the report.
+    plate
+        Which well got what; None = no comparisons.
+    wound
+        Look for a closing wound in every series, too.
     truth
         What is known to be true of simulated series, by name.
     failures
         Images that could not be segmented; carried into the result.
+    cache
+        Kept between analyses of one growing culture.
+    quick
+        Leave the figures of all series together as they were, where ``cache`` has them.
+    progress
+        Called with (series done, series in all, name).
 
     Raises
     ------
@@ -118,92 +116,167 @@ def analyse(
         The folder cannot be written.
     """
     from c6seg.growth.methods import describe_methods
+
+    kept = cache if cache is not None else GrowthCache()
+    results = told_apart(results)
+    library, manifest = Library(results), results[0].manifest
+    calibration = Calibration.from_manifest(manifest)
+    series = _series(results, library, config, calibration)
+    # a table alone may come from anywhere; masks that a model made are never exact
+    modelled = any(one.manifest.get("model") for one in results)
+    mask_error = config.mask_error if modelled and calibration is None else 0.0
+    errors = {"mask_error": mask_error, "mask_error_arcsine": calibration.sd if calibration else 0.0}
+    fits = _fits(series, config, errors, kept, progress)
+    found = _plate(series, fits, plate, config)
+    wounds = _wounds(series, library, config, progress) if wound else ()
+    sources = tuple(dict.fromkeys(one.time_source for one in series))
+    methods = describe_methods(
+        config,
+        manifest=manifest,
+        time_sources=sources,
+        series=series,
+        calibration=calibration,
+        mask_error=mask_error,
+        plate=found,
+        wounds=wounds,
+    )
+    made = GrowthResult(out, tuple(series), tuple(fits), out / "report.html", tuple(failures), found, wounds)
+    _write(made, library, config, title=title, methods=methods, manifest=manifest, truth=truth, kept=kept, quick=quick)
+    return made
+
+
+def _series(
+    results: Sequence[Results], library: Library, config: GrowthConfig, calibration: Calibration | None
+) -> list[Series]:
+    """Sort into series; dates of files are looked at only where nothing else gives a time."""
+    from c6seg.growth.times import read_file_times
+
+    rows = [row for one in results for row in one.measurements]
+
+    def group(**file_times: Any) -> list[Series]:
+        return group_series(
+            rows,
+            interval_h=config.interval_h,
+            confidence=config.confidence,
+            pattern=config.pattern,
+            exclude_flags=config.exclude_flags,
+            calibration=calibration,
+            **file_times,
+        )
+
+    try:
+        series = group()
+    except UsageError:
+        dates = read_file_times(library.inputs(), library.noted_h())
+        if not dates:
+            raise
+        series = group(file_times=dates)
+    models = dict.fromkeys(str(one.manifest["model"].get("name")) for one in results if one.manifest.get("model"))
+    hashes = {one.manifest["model"].get("sha256") for one in results if one.manifest.get("model")}
+    if len(hashes) > 1:
+        note = f"the results were made with different models ({', '.join(models)}): their confluences may not compare"
+        series[0] = replace(series[0], notes=(*series[0].notes, note))
+    return series
+
+
+def _fits(
+    series: Sequence[Series],
+    config: GrowthConfig,
+    errors: Mapping[str, float],
+    kept: GrowthCache,
+    progress: Callable[[float, int, str], None] | None,
+) -> list[GrowthFit]:
+    marks = [digest(one, config.model_dump(mode="json"), dict(errors)) for one in series]
+    found: dict[str, GrowthFit] = {}
+    for index, (mark, one) in enumerate(zip(marks, series, strict=True)):
+        if progress is not None and len(series) > 1:
+            progress(index, len(series), one.name)
+        found[mark] = kept.fits.get(mark) or fit_series(one, config, **errors)
+    kept.fits = found
+    return [found[mark] for mark in marks]
+
+
+def _plate(
+    series: Sequence[Series], fits: Sequence[GrowthFit], plate: PlateMap | None, config: GrowthConfig
+) -> PlateResult | None:
+    if plate is None:
+        return None
+    from c6seg.growth.plate import analyse_plate
+
+    return analyse_plate(series, fits, plate, confidence=config.confidence)
+
+
+def _wounds(
+    series: Sequence[Series],
+    library: Library,
+    config: GrowthConfig,
+    progress: Callable[[float, int, str], None] | None,
+) -> tuple[WoundFit, ...]:
+    from c6seg.growth.wound import analyse_wounds
+
+    return tuple(
+        analyse_wounds(
+            series,
+            library.mask,
+            lambda image, frame: library.pixel_size_um(image),
+            confidence=config.confidence,
+            bootstrap=config.bootstrap,
+            seed=config.seed,
+            progress=progress,
+        )
+    )
+
+
+def _write(
+    made: GrowthResult,
+    library: Library,
+    config: GrowthConfig,
+    *,
+    title: str,
+    methods: Any,
+    manifest: Mapping[str, Any],
+    truth: Mapping[str, Any] | None,
+    kept: GrowthCache,
+    quick: bool,
+) -> None:
+    from c6seg.growth.record import write_record
     from c6seg.growth.report import write_report
     from c6seg.growth.tables import write_fits, write_growth
+    from c6seg.growth.workbook import write_workbook
 
-    results = _told_apart(results)
-    series = group_series(
-        [row for one in results for row in one.measurements],
-        interval_h=config.interval_h,
-        confidence=config.confidence,
-    )
-    # a table alone may come from anywhere; masks that a model made are never exact
-    mask_error = config.mask_error if any(one.manifest.get("model") for one in results) else 0.0
-    fits = [fit_series(one, config, mask_error=mask_error) for one in series]
-    make_folder(out)
-    write_growth(out / "growth.csv", series)
-    write_fits(out / "fits.csv", series, fits)
-    sources = tuple(dict.fromkeys(one.time_source for one in series))
-    report = write_report(
+    out, shared = make_folder(made.out), {"series": made.series, "fits": made.fits}
+    write_growth(out / "growth.csv", made.series)
+    write_fits(out / "fits.csv", made.series, made.fits)
+    if made.plate is not None:
+        from c6seg.growth.plate_tables import write_plate_tables
+
+        write_plate_tables(out, made.plate)
+    if made.wounds:
+        from c6seg.growth.wound_tables import write_wound_tables
+
+        write_wound_tables(out, made.wounds)
+    both: dict[str, Any] = {**shared, "methods": methods, "plate": made.plate, "wounds": made.wounds, "title": title}
+    if not quick:
+        write_workbook(out / "growth.xlsx", **both)
+    write_record(out / "report.json", **both, config=config, manifest=manifest, truth=truth, failures=made.failures)
+    write_report(
         out,
-        title=title,
-        series=series,
-        fits=fits,
-        overlays=_overlays(results, series),
-        methods=describe_methods(config, manifest=results[0].manifest, time_sources=sources),
+        **both,
+        overlays=_overlays(library, made.series),
         truth=truth,
         saturation=config.saturation,
+        confidence=config.confidence,
+        cache=kept.report,
+        quick=quick,
     )
-    return GrowthResult(out, tuple(series), tuple(fits), report, tuple(failures))
 
 
-def _told_apart(results: Sequence[Results]) -> list[Results]:
-    """Put the folder in front of images whose names occur in several results.
-
-    A folder that names neither well, field nor time stands for a plate, whose wells are not those of another one.
-    """
-    counts = Counter(name for one in results for name in {row.image for row in one.measurements})
-    if not counts or max(counts.values()) == 1:
-        return list(results)
-    folders = [one.folder.resolve() for one in results]
-    shared = Path(os.path.commonpath([folder.parent for folder in folders]))
-    found = []
-    for one, folder in zip(results, folders, strict=True):
-        label = folder.relative_to(shared).as_posix()
-        parts = parse_name(label)
-        plate = label if parts.well is None and parts.field is None and parts.time_h is None else None
-        rows = (
-            replace(row, image=f"{label}/{row.image}", path=f"{label}/{row.path or row.image}", plate=plate)
-            for row in one.measurements
-        )
-        found.append(replace(one, measurements=tuple(rows)))
-    return found
-
-
-def _overlays(results: Sequence[Results], series: Sequence[Series]) -> dict[str, list[tuple[float, Path]]]:
+def _overlays(library: Library, series: Sequence[Series]) -> dict[str, list[tuple[float, Path]]]:
     """Overlay of the first field at each time of each series."""
-    folders = {(row.image, row.frame): one.folder / "overlays" for one in results for row in one.measurements}
     found: dict[str, list[tuple[float, Path]]] = {}
     for one in series:
         for time, images in zip(one.time_h, one.images, strict=True):
-            image, frame = min(images)
-            folder, image = folders[image, frame], image.rpartition("/")[2]
-            choices = (folder / f"{image}.jpg", folder / image / f"{frame:04d}.jpg")
-            path = next((choice for choice in choices if choice.is_file()), None)
+            path = library.overlay(*min(images))
             if path is not None:
                 found.setdefault(one.name, []).append((float(time), path))
     return found
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"Cannot read '{path}': {error}. Segment the images again, or remove the file.") from error
-    return value if isinstance(value, dict) else {}
-
-
-def _places(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Image name to its path below the folder that all images share; folders above say nothing about an image."""
-    inputs = manifest.get("inputs")
-    items = inputs if isinstance(inputs, list) else []
-    paths = [str(item["path"]) for item in items if isinstance(item, dict) and item.get("path")]
-    if not paths:
-        return {}
-    try:
-        shared = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120 (Path has no commonpath)
-    except ValueError:  # different drives
-        return {}
-    return {image_name(Path(path)): os.path.relpath(path, shared or ".") for path in paths}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,9 @@ SHAPE_DRAWS = 400
 CLEAR_PLATEAU = 0.5
 
 
-def fit_series(series: Series, config: GrowthConfig | None = None, *, mask_error: float = 0.0) -> GrowthFit:
+def fit_series(
+    series: Series, config: GrowthConfig | None = None, *, mask_error: float = 0.0, mask_error_arcsine: float = 0.0
+) -> GrowthFit:
     """Fit the times of a series that quality flags did not exclude; see :func:`fit_growth`."""
     used = np.ones(series.time_h.size, dtype=np.bool_) if series.used is None else series.used
     if not used.any():
@@ -49,6 +52,7 @@ def fit_series(series: Series, config: GrowthConfig | None = None, *, mask_error
         fields=series.fields[:, used],
         config=config,
         mask_error=mask_error,
+        mask_error_arcsine=mask_error_arcsine,
         seed_name=series.name,
     )
 
@@ -60,6 +64,7 @@ def fit_growth(
     fields: ArrayLike | None = None,
     config: GrowthConfig | None = None,
     mask_error: float = 0.0,
+    mask_error_arcsine: float = 0.0,
     seed_name: str = "",
 ) -> GrowthFit:
     """Estimate growth rate and doubling time, or say why the data cannot carry them.
@@ -84,8 +89,9 @@ def fit_growth(
         (F, T) confluence of each field; None = one field.
     config
         Options; None = the defaults.
-    mask_error
-        Standard deviation of a constant error of all confluences; 0 = the confluences are exact up to noise.
+    mask_error, mask_error_arcsine
+        Standard deviation of a constant error of all confluences, and of asin(sqrt(confluence)), the scale of a model's
+        calibration; 0 = the confluences are exact up to noise.
     seed_name
         What the random numbers are for, such as the name of the well.
 
@@ -113,16 +119,19 @@ def fit_growth(
     draws = draw(candidates, akaike_weights(candidates), hours, values, options.bootstrap, rng)
     chosen = choose(candidates)
     rates = np.concatenate([rows[:, R] for _, rows in draws])
-    if mask_error > 0:
-        rates = rates + mask_shift(hours, values, chosen, mask_error) * rng.standard_normal(len(rates))
     if parts is not None:
         rates = rates + between_fields(hours, parts, chosen, len(rates), rng)
+    # wells of one model share the error of its masks: it is none between them
+    error = error_of(_interval(rates, options.confidence), options)
+    if mask_error > 0 or mask_error_arcsine > 0:
+        shift = mask_shift(hours, values, chosen, mask_error, arcsine=mask_error_arcsine)
+        rates = rates + shift * rng.standard_normal(len(rates))
     ends = _interval(rates, options.confidence)
     refusal = refuse_after(hours, values, early, chosen, ends, options)
     if refusal is not None:
-        return refusal
+        return replace(refusal, error_per_h=error)
     shapes = _shapes(hours, values, chosen, options, rng)
-    return _numbers(time, candidates, chosen, draws, ends, shapes, options)
+    return replace(_numbers(time, candidates, chosen, draws, ends, shapes, options), error_per_h=error)
 
 
 def _checked(
@@ -235,7 +244,6 @@ def _numbers(
         rate_upper=upper,
         phase_h=phase,
         estimate_per_h=rate,
-        error_per_h=error_of(rates, options),
         aicc=chosen.aicc if math.isfinite(chosen.aicc) else None,
         other_aicc=other.aicc if other is not None and math.isfinite(other.aicc) else None,
         curve=Curve(grid, middle, np.minimum(band[0], middle), np.maximum(band[1], middle)),

@@ -154,8 +154,8 @@ def draw(
     ]
 
 
-def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float) -> float:
-    """Return by how much the rate moves when all confluences are off by ``error``, as masks that are too wide make it.
+def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float, *, arcsine: float = 0.0) -> float:
+    """Return by how much the rate moves when all confluences are off alike, as masks that are too wide make it.
 
     Parameters
     ----------
@@ -166,12 +166,15 @@ def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float) -
     chosen
         The law that describes them.
     error
-        Constant error of the confluence; at most :data:`MASK_PART` of the mean is taken, since masks of sparse
-        cultures are wrong by less.
+        Constant error of the confluence; at most :data:`MASK_PART` of the mean is taken.
+    arcsine
+        Constant error of asin(sqrt(confluence)), as a calibration of the model measures it.
     """
     time, known = hours[chosen.used], values[chosen.used]
     step = min(error, MASK_PART * float(known.mean()))
-    off = np.stack([known + step, np.maximum(known - step, 0.0)])
+    turned = np.arcsin(np.sqrt(known))
+    off = np.stack([np.sin(np.clip(turned + side * arcsine, 0, np.pi / 2)) ** 2 + side * step for side in (1, -1)])
+    off = np.maximum(off, 0.0)
     more, less = _only_start_and_rate(time, off, np.broadcast_to(1 / chosen.fit.scale, off.shape), chosen.fit)[:, R]
     return float(less - more) / 2
 

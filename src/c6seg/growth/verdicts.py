@@ -58,7 +58,8 @@ class GrowthFit:
         First and last time of the exponential phase that was found, h.
     estimate_per_h, error_per_h
         Rate and its standard error, also where they are no number to publish: for comparing wells, among which those
-        that do not grow must count. None where nothing could be fitted.
+        that do not grow must count. The error of the masks, which wells share, is not in it. None where nothing could
+        be fitted.
     next_experiment
         The shortest extra experiment that would give a number, in words; empty where there is one.
     aicc
@@ -144,9 +145,7 @@ def refuse_after(
     begin, end = confluence_at(chosen.fit.law, chosen.fit.parameters, hours[early][[0, -1]])
     sure = f"{percent(options.confidence)} interval"
     help_ = more_times(hours[early], float(end), rates, rate, saturation=options.saturation)
-    no_number = partial(
-        GrowthFit, rate_lower=lower, rate_upper=upper, estimate_per_h=rate, error_per_h=error_of(rates, options)
-    )
+    no_number = partial(GrowthFit, rate_lower=lower, rate_upper=upper, estimate_per_h=rate)
     if upper < 0:
         change = f"{percent(values[early][0])} to {percent(values[early][-1])}"
         help_ = "Cells die, detach or round up; look at the overlays."

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import c6seg
-from c6seg.interfaces import cli_data, cli_models, cli_train, cli_watch
+from c6seg.interfaces import cli_data, cli_growth, cli_models, cli_train, cli_watch
 from c6seg.interfaces.cli_base import (
     HELP_NAMES,
     SOME_FAILED,
@@ -209,57 +209,7 @@ def evaluate(
     cli_data.show_evaluation(evaluation, out)
 
 
-@app.command("growth", epilog="Example:  c6seg growth results --out growth")
-def growth(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="DIR_OR_IMAGES", help="Folders made by `c6seg segment`, or raw images.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")],
-    interval: Annotated[
-        float | None, typer.Option(metavar="HOURS", help="Time between frames, where names and files carry no time.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.")] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME_OR_DIR", help="For raw images: the model, as in `segment`.")
-    ] = None,
-    pixel_size: Annotated[
-        float | None, typer.Option(metavar="UM", help="For raw images: edge of a pixel in um, as in `segment`.")
-    ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders of folders.")] = False,
-) -> None:
-    """Turn masks over time into growth curves and doubling times, or say why there are none.
-
-    Writes growth.csv, fits.csv, figures/ and report.html. Times come from the file names, else from the tags of the
-    files, else from --interval. Raw images are segmented into DIR/segmentation first.
-    """
-    from c6seg import api
-
-    with progress_bar("Segmenting") as progress:
-        result = api.grow(
-            inputs,
-            out,
-            config={} if interval is None else {"interval_h": interval},
-            model=model,
-            segment_config={} if pixel_size is None else {"pixel_size_um": pixel_size},
-            recursive=recursive,
-            title=title,
-            progress=progress,
-        )
-    width = max(len(series.name) for series in result.series)
-    for series, fit in zip(result.series, result.fits, strict=True):
-        say(f"{series.name:<{width}}  {fit.verdict}")
-        for note in series.notes:
-            warn(f"{series.name}: {note}")
-    sources = dict.fromkeys(series.time_source for series in result.series)
-    if interval is not None and not any("interval" in source for source in sources):
-        warn(f"--interval {interval:g} was not needed: the times come from {' and '.join(sources)}")
-    say(f"Report: {result.report}")
-    for _, reason in result.failures:
-        warn(f"failed: {reason}")
-    if result.failures:
-        raise typer.Exit(SOME_FAILED)
-
-
+cli_growth.add_to(app)
 cli_watch.add_to(app)
 
 

@@ -1,0 +1,177 @@
+"""Folders that ``c6seg segment`` wrote, read back: table, manifest, masks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c6seg.data.images import image_name, read_raw
+from c6seg.errors import DataError
+from c6seg.growth.measure import Measurement, read_measurements
+from c6seg.growth.names import parse_name
+
+MEASUREMENTS = "measurements.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A folder that ``c6seg segment`` wrote.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    measurements
+        Its table; ``path`` of each holds the folders of the image that tell it from the others.
+    manifest
+        Its ``manifest.json``; empty where there is none.
+    """
+
+    folder: Path
+    measurements: tuple[Measurement, ...]
+    manifest: Mapping[str, Any]
+
+
+def is_results(path: Path) -> bool:
+    """Whether a path is a results folder of ``c6seg segment``, or the table in one."""
+    return path.name == MEASUREMENTS or (path / MEASUREMENTS).is_file()
+
+
+def read_results(path: Path) -> Results:
+    """Read a results folder.
+
+    Raises
+    ------
+    DataError
+        The table or the manifest cannot be read.
+    """
+    folder = path.parent if path.name == MEASUREMENTS else path
+    rows = read_measurements(folder / MEASUREMENTS)
+    manifest = _manifest(folder / "manifest.json")
+    places = _places(manifest)
+    hashes = {image_name(Path(str(item["path"]))): str(item.get("sha256") or "") for item in _inputs(manifest)}
+    known = (replace(row, path=places.get(row.image), sha256=hashes.get(row.image) or None) for row in rows)
+    return Results(folder, tuple(known), manifest)
+
+
+def told_apart(results: Sequence[Results]) -> list[Results]:
+    """Put the folder in front of images whose names occur in several results.
+
+    A folder that names neither well, field nor time stands for a plate, whose wells are not those of another one.
+    """
+    counts = Counter(name for one in results for name in {row.image for row in one.measurements})
+    if not counts or max(counts.values()) == 1:
+        return list(results)
+    folders = [one.folder.resolve() for one in results]
+    shared = Path(os.path.commonpath([folder.parent for folder in folders]))
+    found = []
+    for one, folder in zip(results, folders, strict=True):
+        label = folder.relative_to(shared).as_posix()
+        parts = parse_name(label)
+        plate = label if parts.well is None and parts.field is None and parts.time_h is None else None
+        rows = (
+            replace(row, image=f"{label}/{row.image}", path=f"{label}/{row.path or row.image}", plate=plate)
+            for row in one.measurements
+        )
+        found.append(replace(one, measurements=tuple(rows)))
+    return found
+
+
+class Library:
+    """Where the files of every measured image lie; ``image`` is a name as in the (told apart) tables.
+
+    Parameters
+    ----------
+    results
+        As told apart.
+    """
+
+    def __init__(self, results: Sequence[Results]) -> None:
+        self._homes = {row.image: one.folder for one in results for row in one.measurements}
+        self._pixel_um = {row.image: row.pixel_size_um for one in results for row in one.measurements}
+        self._inputs = {
+            name: Path(str(item["path"]))
+            for one in results
+            for item in _inputs(one.manifest)
+            for name in _names_of(one, image_name(Path(str(item["path"]))))
+        }
+        self._noted_h = {
+            name: datetime.fromisoformat(str(item["modified"])).timestamp() / 3600
+            for one in results
+            for item in _inputs(one.manifest)
+            if item.get("modified")
+            for name in _names_of(one, image_name(Path(str(item["path"]))))
+        }
+
+    def overlay(self, image: str, frame: int) -> Path | None:
+        """Picture with the outlines; None where there is none."""
+        folder, name = self._homes[image] / "overlays", image.rpartition("/")[2]
+        choices = (folder / f"{name}.jpg", folder / name / f"{frame:04d}.jpg")
+        return next((choice for choice in choices if choice.is_file()), None)
+
+    def mask(self, image: str, frame: int) -> NDArray[np.bool_] | None:
+        """Mask (Y, X), True = cell; None where it is not there or cannot be read."""
+        folder, name = self._homes[image] / "masks", image.rpartition("/")[2]
+        for path, page in ((folder / f"{name}.png", 0), (folder / f"{name}.tif", frame)):
+            if path.is_file():
+                try:
+                    pixels = read_raw(path, frame=page)
+                except DataError:
+                    return None
+                return np.asarray(pixels != 0) if pixels.ndim == 2 else None
+        return None
+
+    def pixel_size_um(self, image: str) -> float | None:
+        """Edge of a pixel; None where the table does not say."""
+        return self._pixel_um.get(image)
+
+    def inputs(self) -> dict[str, Path]:
+        """Photographs that the masks were made of, by image name, as far as the manifests name them."""
+        return dict(self._inputs)
+
+    def noted_h(self) -> dict[str, float]:
+        """When the photographs were last written, hours since 1970, as far as the manifests of a watch say."""
+        return dict(self._noted_h)
+
+
+def _names_of(one: Results, name: str) -> list[str]:
+    """Name of an input as it is in the told apart table."""
+    label = next((row.image.rpartition("/")[0] for row in one.measurements), "")
+    return [f"{label}/{name}" if label else name]
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"Cannot read '{path}': {error}. Segment the images again, or remove the file.") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _inputs(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inputs = manifest.get("inputs")
+    items = inputs if isinstance(inputs, list) else []
+    return [item for item in items if isinstance(item, dict) and item.get("path")]
+
+
+def _places(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Image name to its path below the folder that all images share; folders above say nothing about an image."""
+    paths = [str(item["path"]) for item in _inputs(manifest)]
+    if not paths:
+        return {}
+    try:
+        shared = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120 (Path has no commonpath)
+    except ValueError:  # different drives
+        return {}
+    return {image_name(Path(path)): os.path.relpath(path, shared or ".") for path in paths}
