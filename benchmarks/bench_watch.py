@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -140,9 +140,9 @@ class Plate:
         """Seconds of each picture."""
         seconds = []
         with running(self.folder, self.out, self.model) as process:
-            wait(process, lambda: (self.out / "manifest.json").exists())
+            wait(process, (self.out / "manifest.json").exists)
             if self.case.earlier:
-                wait(process, lambda: (self.out / "report.html").exists())
+                wait(process, (self.out / "report.html").exists)
             time.sleep(2)
             for index in range(self.case.pictures):
                 name = self.next_name(index)
@@ -221,9 +221,8 @@ def running(folder: Path, out: Path, model: str) -> Iterator[subprocess.Popen[st
         sys.exit(f"the watch ended with {process.returncode}:\n{err}")
 
 
-def wait(process: subprocess.Popen[str], condition: object) -> None:
+def wait(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
     """Wait until something is so."""
-    assert callable(condition)
     deadline = time.monotonic() + 300
     while not condition():
         if process.poll() is not None or time.monotonic() > deadline:

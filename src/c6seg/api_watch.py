@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from c6seg.inference.status import LiveStatus
 
 if TYPE_CHECKING:
     from c6seg.growth.analysis import GrowthResult
+    from c6seg.growth.plate_results import PlateMap
 
 __all__ = ["WatchStatus", "watch"]
 
@@ -44,6 +47,7 @@ def watch(
     model: PathLike | None = None,
     segment_config: SegmentConfig | Mapping[str, Any] | Path | None = None,
     growth_config: GrowthConfig | Mapping[str, Any] | Path | None = None,
+    plate: PathLike | None = None,
     title: str | None = None,
     poll_s: float = 0.1,
     settle_s: float = 0.5,
@@ -67,8 +71,8 @@ def watch(
         Folder to write into; it may lie in ``folder``.
     model, segment_config
         As in :func:`segment`.
-    growth_config, title
-        As in :func:`grow`.
+    growth_config, plate, title
+        ``config``, ``plate`` and ``title`` of :func:`grow`.
     poll_s
         Seconds between two looks into the folder; more where looking takes long.
     settle_s
@@ -94,6 +98,7 @@ def watch(
         cannot be written at the end. A folder that goes away for a while and a full disk are waited for.
     """
     from c6seg.api import _name_hints
+    from c6seg.growth.plate_map import read_plate_map
     from c6seg.inference.arrivals import Arrivals
     from c6seg.inference.live import open_live
     from c6seg.inference.segmenter import Segmenter
@@ -112,14 +117,16 @@ def watch(
     curves = growth_config
     if not isinstance(curves, GrowthConfig):
         curves = load_config(GrowthConfig, curves)
+    plate_map = None if plate is None else read_plate_map(Path(plate))
     segmenter = Segmenter(DEFAULT_MODEL if model is None else model, options)
-    growth = _Growth(target, curves, title or f"Growth: {source.resolve().name}")
+    growth = _Growth(target, curves, title or f"Growth: {source.resolve().name}", plate_map)
     with open_live(source, target, segmenter, hints=_name_hints) as live:
         watcher = Watcher(
             live,
             Arrivals(settle_s=settle_s, give_up_s=give_up_s),
             WatchStatus(target),
             after=growth.update,
+            rehearse=growth.rehearse,
             stop=stop or threading.Event(),
             report=report or (lambda status: None),
         )
@@ -129,8 +136,21 @@ def watch(
 class _Growth:
     """The growth analysis beside the masks, made again and again."""
 
-    def __init__(self, out: Path, config: GrowthConfig, title: str) -> None:
-        self.out, self.config, self.title = out, config, title
+    def __init__(self, out: Path, config: GrowthConfig, title: str, plate: PlateMap | None = None) -> None:
+        from c6seg.growth.analysis import GrowthCache
+
+        self.out, self.config, self.title, self.plate = out, config, title, plate
+        self.cache = GrowthCache()
+
+    def rehearse(self) -> None:
+        """Load all that a report needs, by making one of nothing."""
+        from c6seg.growth.analysis import analyse, read_results
+
+        with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(Exception):
+            out = Path(scratch)
+            rows = [{"image": f"A1_{hours}h", "time_h": hours, "confluence": 0.1 + 0.01 * hours} for hours in range(5)]
+            runtime.write_csv(out / "measurements.csv", list(rows[0]), rows)
+            analyse([read_results(out)], out, config=self.config, title=self.title)
 
     def update(self, quick: bool) -> dict[str, Any]:
         """Make it, or say why it cannot be made yet; it never ends a watch.
@@ -142,8 +162,9 @@ class _Growth:
         """
         from c6seg.growth.analysis import analyse, read_results
 
+        options: dict[str, Any] = {"config": self.config, "title": self.title, "plate": self.plate}
         try:
-            result = analyse([read_results(self.out)], self.out, config=self.config, title=self.title)
+            result = analyse([read_results(self.out)], self.out, **options, cache=self.cache, quick=quick)
         except OutputError:
             raise
         except C6segError as error:  # too few images, or no times

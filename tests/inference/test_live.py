@@ -20,6 +20,7 @@ from PIL import Image
 from c6seg.config import SegmentConfig
 from c6seg.errors import ImageNotFoundError, ImageReadError, OutputError
 from c6seg.growth.names import parse_name
+from c6seg.inference import journal as journal_module
 from c6seg.inference import live as live_module
 from c6seg.inference import watcher as watcher_module
 from c6seg.inference.arrivals import Arrivals, Stamp, stamp_of
@@ -293,47 +294,67 @@ def test_half_a_file_changes_nothing_until_it_is_given_up(folder: Path, out: Pat
         assert add(live, path).how == "made"
 
 
+def read_journal(out: Path) -> dict[str, Any]:
+    path = out / "journal.jsonl"
+    key = json.loads(path.read_text().splitlines()[0])["key"]
+    return journal_module._read(path, key)[0]
+
+
+def check_that_the_mask_is_that_of_the_row(out: Path, name: str) -> None:
+    entry = read_journal(out).get(name)
+    if entry is not None:
+        mask = np.asarray(Image.open(out / "masks" / f"{name}.png")) > 0
+        assert mask.mean() == pytest.approx(entry["rows"][0]["confluence"], abs=1e-6)
+
+
 class Killed(BaseException):
     """As if the process had ended here."""
 
 
-@pytest.mark.parametrize("series", [False, True])
+def dying(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    """End as if killed before or after the call, when so many such moments have passed."""
+
+    def call(*arguments: Any) -> Any:
+        for moment in ("before", "after"):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed(moment)
+            if moment == "before":
+                result = function(*arguments)
+        return result
+
+    return call
+
+
+@pytest.mark.parametrize("case", ["picture", "series", "over another"])
 def test_killed_at_any_step_of_a_rename(
-    folder: Path, out: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, series: bool
+    folder: Path, out: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """Whatever is left, the next start makes it as if nothing had happened."""
-
-    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            for moment in ("before", "after"):
-                left[0] -= 1
-                if left[0] == 0:
-                    raise Killed(moment)
-                if moment == "before":
-                    result = function(*arguments)
-            return result
-
-        return call
-
+    """Whatever is left, the next start makes it as if nothing had happened; also where the name was another image's."""
     old, new = folder / "x_A1.tif", folder / "x_B3.tif"
     for step in range(1, 40):
         for place in (folder, out):
             shutil.rmtree(place, ignore_errors=True)
         folder.mkdir()
-        film(old, 1, 2) if series else tifffile.imwrite(old, cells(1))
+        film(old, 1, 2) if case == "series" else tifffile.imwrite(old, cells(1))
         with opened(folder, out, segmenter) as live:
             add(live, old)
-        old.rename(new)
+            if case == "over another":
+                tifffile.imwrite(new, cells(3))
+                add(live, new)
+        old.replace(new)
         left = [step]
         survived = False
         with monkeypatch.context() as patch, open_live(folder, out, segmenter, hints=hints) as live:
-            patch.setattr(Path, "replace", dying(Path.replace))
-            patch.setattr(Journal, "_append", dying(Journal._append))
+            patch.setattr(Path, "replace", dying(Path.replace, left))
+            patch.setattr(Journal, "_append", dying(Journal._append, left))
             try:
                 add(live, new)
                 survived = True
             except Killed:
                 pass
+        if case == "over another":
+            check_that_the_mask_is_that_of_the_row(out, "x_B3")
         with opened(folder, out, segmenter) as live:
             add(live, new)
             assert len(live) == 1, f"step {step}"
@@ -389,6 +410,7 @@ class Watch:
         self.folder, self.out, self.segmenter = folder, out, segmenter
         self.told: list[LiveStatus] = []
         self.after: list[bool] = []
+        self.rehearsed: list[int] = []
         self.stop = threading.Event()
         self.script: Callable[[LiveStatus], None] = lambda status: None
 
@@ -408,6 +430,7 @@ class Watch:
                 Arrivals(settle_s=0.03, give_up_s=give_up_s),
                 LiveStatus(self.out),
                 after=self._after,
+                rehearse=lambda: self.rehearsed.append(len(self.told)),
                 stop=self.stop,
                 report=self._report,
             )
@@ -475,6 +498,34 @@ def test_a_file_that_changes_while_the_network_runs_is_taken_as_it_is_afterwards
     assert (watch.out / "masks/a.png").read_bytes() == (watch.out.with_name("batch") / "masks/a.png").read_bytes()
     events = [json.loads(line).get("state") for line in (watch.out / "journal.jsonl").read_text().splitlines()]
     assert events == [None, "begun", "done"], "what was seen first left no trace"
+
+
+def test_a_file_that_turns_bad_leaves_no_old_result(watch: Watch) -> None:
+    save(watch.folder / "a.png", 1)
+
+    def spoil(status: LiveStatus) -> None:
+        path = watch.folder / "a.png"
+        if status.state == "waiting" and status.images == 1 and path.stat().st_size > 10:
+            path.write_text("no image")
+
+    watch.script = spoil
+    status = watch.run(give_up_s=0.05)
+    assert status.images == 0
+    assert list(status.failures) == [watch.folder / "a.png"]
+    assert not [name for name in files(watch.out) if name.startswith(("masks", "overlays"))]
+
+
+def test_an_output_folder_that_is_moved_away_ends_the_watch(watch: Watch) -> None:
+    save(watch.folder / "a.png", 1)
+
+    def move(status: LiveStatus) -> None:
+        if status.state == "waiting" and watch.out.exists():
+            watch.out.rename(watch.out.with_name("moved"))
+            save(watch.folder / "b.png", 2)
+
+    watch.script = move
+    with pytest.raises(OutputError, match="was moved, removed or replaced"):
+        watch.run(idle_s=30)
 
 
 def test_a_strange_error_costs_one_image(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -655,6 +706,16 @@ def test_while_images_wait_the_tables_are_written_seldom(watch: Watch, monkeypat
     watch.after.clear()
     watch.run()
     assert len(watch.after) == 4
+
+
+def test_it_warms_up_while_nothing_waits(watch: Watch, engine: Bright) -> None:
+    watch.run()
+    assert watch.rehearsed == [0]
+    save(watch.folder / "a.png", 1)
+    watch.run()
+    assert (watch.rehearsed, engine.runs) == ([0], 1), "an image that waits comes first"
+    watch.run()
+    assert (watch.rehearsed, engine.runs) == ([0], 2), "all is done: once for nothing"
 
 
 def test_a_rest_is_used_for_the_full_report(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

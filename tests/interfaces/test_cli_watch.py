@@ -114,6 +114,58 @@ def _interrupt_and_wait() -> None:
     threading.Event().wait(5)
 
 
+def test_a_growth_analysis_that_fails_does_not_end_a_watch(
+    images: Path,
+    tmp_path: Path,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("c6seg.growth.analysis.analyse", fail)
+    out = tmp_path / "out"
+    arguments = ["watch", str(images), "--out", str(out), "--model", str(tiny_bundle), "--until-idle", "0.3"]
+    assert run(app, arguments) == 0
+    captured = capsys.readouterr()
+    assert "2 images in" in captured.out
+    assert "No growth curve yet: unexpected ZeroDivisionError: by zero. This is a fault of c6seg" in captured.err
+    assert (out / "measurements.csv").read_text().count("\n") == 3
+
+
+def test_a_plate_map_is_used_and_a_broken_one_ends_it_at_once(
+    images: Path, tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plate, out = tmp_path / "plate.csv", tmp_path / "out"
+    arguments = ["watch", str(images), "--out", str(out), "--model", str(tiny_bundle), "--until-idle", "0.3"]
+    plate.write_text("place,drug\nA1,x\n")
+    assert run(app, [*arguments, "--plate", str(plate)]) == 2
+    assert "has no column 'well'" in capsys.readouterr().err
+    assert not out.exists()
+    for number in (1, 2):
+        (images / f"picture t{number}.png").rename(images / f"Phase_B{number}_1_00d00h00m.png")
+    plate.write_text("well,treatment\nB1,drug\nB2,control\n")
+    assert run(app, [*arguments, "--plate", str(plate)]) == 0
+    assert (out / "plate.csv").is_file()
+
+
+def test_times_of_files_stand_in_for_times_in_names(
+    images: Path, tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["watch", str(images), "--out", str(out), "--model", str(tiny_bundle), "--until-idle", "0.3"]
+    for number in (1, 2):
+        os.utime(images / f"picture t{number}.png", (1e9 + 7200 * number, 1e9 + 7200 * number))
+    assert run(app, arguments) == 0
+    assert "the times are those at which the files were last written" in capsys.readouterr().err
+    (images / "picture t1.png").unlink()  # microscopes move files away
+    (out / "growth.csv").unlink()
+    assert run(app, arguments) == 0
+    rows = [line.split(",") for line in (out / "growth.csv").read_text().splitlines()]
+    assert [float(row[rows[0].index("time_h")]) for row in rows[1:]] == [0.0, 2.0]
+
+
 def test_the_first_signal_stops_and_the_second_ctrl_c_is_the_usual_one() -> None:
     before = signal.getsignal(signal.SIGINT)
     for first in (signal.SIGINT, signal.SIGTERM):
@@ -179,10 +231,13 @@ def test_the_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_watch.time, "monotonic", lambda: clock[0])
     line = cli_watch._Line(Path("in"))
     assert line.text() == "Looking into in ..."
-    growth: Any = SimpleNamespace(series=[1, 2])
+    wells = [SimpleNamespace(plate=None, well=well) for well in ("A1", "B2")]
+    growth: Any = SimpleNamespace(series=wells)
     line.status = status(state="working", images=12, last=made("[a]"), queue=3, growth=growth)
-    assert line.text() == "12 images · 2 wells or places · [a] 25.0 % 0 s ago · 3 to do · working"
+    assert line.text() == "12 images · 2 wells · [a] 25.0 % 0 s ago · 3 to do · working"
     assert line.__rich__().plain == line.text()
+    growth.series.append(SimpleNamespace(plate=None, well=None))
+    assert "· 3 series ·" in line.text()
     clock[0] += 200
     line.status = replace(line.status, state="waiting", queue=0, unfinished={Path("b"): "cut short"})
     assert line.text().endswith("[a] 25.0 % 3 min ago · 1 file not whole yet · waiting (Ctrl-C ends)")

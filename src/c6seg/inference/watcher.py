@@ -62,6 +62,8 @@ class Watcher(Generic[S]):
         To begin with.
     after
         Called when the tables are written, with whether it shall be quick; gives changes of the status.
+    rehearse
+        Called at the start if there is no image yet: what comes after the first one shall not be slow.
     stop
         Set to end it.
     report
@@ -75,11 +77,12 @@ class Watcher(Generic[S]):
         status: S,
         *,
         after: Callable[[bool], Mapping[str, Any]],
+        rehearse: Callable[[], None],
         stop: threading.Event,
         report: Callable[[S], None],
     ) -> None:
         self.live, self.arrivals, self.status = live, arrivals, status
-        self._after, self._stop, self._report = after, stop, report
+        self._after, self._rehearse, self._stop, self._report = after, rehearse, stop, report
         self._skip = skipped(live.folder, live.out)
         self._away = self._full = ""  # what is wrong with the watched folder, with writing
         self._retry_at = self._retry_s = 0.0
@@ -154,8 +157,10 @@ class Watcher(Generic[S]):
                     self.arrivals.done(path, stamp)
 
     def _warm_up(self) -> None:
-        """Where all is done already, segment an image for nothing: the first run of a network at a size is slow."""
+        """Where nothing waits, do for nothing what is slow when it is done first, such as a network at a new size."""
         paths = self.arrivals.present
+        if not paths:
+            self._rehearse()
         if not paths or self.arrivals.due(time.monotonic()):
             return
         newest = max(paths, key=lambda path: (self.arrivals.stamp(path) or Stamp(0, 0)).mtime_ns)

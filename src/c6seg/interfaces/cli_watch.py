@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from c6seg.interfaces.cli_base import SOME_FAILED, quiet, say, warn
+from c6seg.interfaces.cli_growth import EXCLUDE, INTERVAL, PATTERN, PLATE, growth_options
+from c6seg.interfaces.cli_growth import show as show_growth
 
 if TYPE_CHECKING:
     from c6seg.api_watch import WatchStatus
@@ -36,8 +38,12 @@ def watch(
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Edge of a pixel in um; overrides what the file says.")
     ] = None,
-    interval: Annotated[
-        float | None, typer.Option(metavar="HOURS", help="Time between frames, where names and files carry no time.")
+    plate: Annotated[Path | None, PLATE] = None,
+    interval: Annotated[float | None, INTERVAL] = None,
+    pattern: Annotated[str | None, PATTERN] = None,
+    exclude_flags: Annotated[str | None, EXCLUDE] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Further options of the growth analysis; flags win.")
     ] = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.")] = None,
     until_idle: Annotated[
@@ -75,7 +81,8 @@ def watch(
                 out,
                 model=model,
                 segment_config={key: value for key, value in given.items() if value is not None},
-                growth_config={} if interval is None else {"interval_h": interval},
+                growth_config=growth_options(config, interval=interval, pattern=pattern, exclude_flags=exclude_flags),
+                plate=plate,
                 title=title,
                 until_idle_s=until_idle,
                 stop=stop,
@@ -88,11 +95,7 @@ def watch(
 def _summary(status: WatchStatus, *, told: bool) -> None:
     """Say what was done. A watch that was told to stop is done; one that ended by itself says if images failed."""
     if status.growth is not None:
-        width = max(len(series.name) for series in status.growth.series)
-        for series, fit in zip(status.growth.series, status.growth.fits, strict=True):
-            say(f"{series.name:<{width}}  {fit.verdict}")
-            for note in series.notes:
-                warn(f"{series.name}: {note}")
+        show_growth(status.growth)
     elif status.images:
         warn(f"No growth curve yet: {status.growth_note}")
     before = f", {status.images - status.made} of them before" if 0 < status.made < status.images else ""
@@ -176,7 +179,9 @@ class _Line:
             self.last, self.since = status.last, time.monotonic()
         parts = [_count(status.images, "image")]
         if status.growth is not None:
-            parts.append(_count(len(status.growth.series), "well or place", "wells or places"))
+            wells = {(series.plate, series.well) for series in status.growth.series if series.well}
+            series = len(status.growth.series)
+            parts.append(_count(len(wells), "well") if len(wells) == series else f"{series} series")
         if status.last is not None:
             parts.append(f"{_said(status)} {_age(time.monotonic() - self.since)} ago")
         if status.queue > 1:
@@ -227,8 +232,8 @@ def _said(status: WatchStatus) -> str:
     return last.name if last.confluence is None else f"{last.name} {100 * last.confluence:.1f} %"
 
 
-def _count(number: int, what: str, many: str | None = None) -> str:
-    return f"{number} {what if number == 1 else many or what + 's'}"
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _age(seconds: float) -> str:
