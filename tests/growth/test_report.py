@@ -322,7 +322,7 @@ def test_notes_that_many_series_share_are_said_once(examples: ModuleType) -> Non
     series[0] = replace(series[0], notes=("two times are missing", "a plate was moved"))
     assert shared_notes(series) == [
         "Two times are missing. (3 of 4 series)",
-        "1 series has notes of its own; see there.",
+        "1 series has notes of its own, told with the curve.",
     ]
 
 

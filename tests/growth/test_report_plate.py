@@ -133,7 +133,7 @@ def test_headline_names_what_differs_and_the_ic50(plate: Found) -> None:
     assert words.startswith("95 wells with images; 79 carry a doubling time (")
     assert "Against DMSO, temozolomide 1 uM, temozolomide 3 uM" in words
     assert "grow slower; no difference was found for the other 8 treatments." in words
-    assert "IC50 of temozolomide: 2 uM (1.7 to 2.4)." in words
+    assert "IC50 of temozolomide: 2.00 uM (1.70 to 2.40)." in words
     alike = replace(plate[2], comparisons=tuple(replace(one, p_holm=0.5) for one in plate[2].comparisons), doses=())
     assert "Against DMSO, no difference was found in 12 treatments." in plate_headline(alike, 0.95)
     one = replace(plate[2].comparisons[0], p_holm=0.01, difference_per_h=0.01)
@@ -169,7 +169,7 @@ def test_figures_show_values_groups_and_doses(plate: Found, tmp_path: object, ex
     controls_only = tuple(group for group in result.groups if group.role == "control")
     assert groups_figure(replace(result, groups=controls_only), series) is None
     whole, refused = (dose_figure(one) for one in result.doses)
-    assert any("IC50 2 uM" in text for text in texts(whole))
+    assert any("IC50 2.00 uM" in text for text in texts(whole))
     assert not any("IC50" in text for text in texts(refused))
     # points at concentration 0 lie left of all others
     dots = [line.get_xdata() for line in whole.axes[0].lines if line.get_marker() == "o"]

@@ -172,7 +172,7 @@ def growth_chart(series: Series, fit: GrowthFit, *, truth: Truth | None = None, 
     plot = Plot(float(time[0]), float(time[-1]), top)
     if fit.phase_h is not None:
         plot.span(*fit.phase_h, "phase", "exponential phase")
-    plot.axes(hour_ticks(plot.first, plot.last), ticks(top), "time (h)", "confluence (%)")
+    plot.axes(hour_ticks(float(time[0]), float(time[-1])), ticks(top), "time (h)", "confluence (%)")
     if 100 * saturation <= top:
         plot.level(100 * saturation, "full", f"{percent(saturation)}: field nearly full")
     if fit.curve is not None:
@@ -233,7 +233,7 @@ def wound_chart(fit: WoundFit) -> str:
     top = min(104.0, 1.12 * max([5.0, *known]))
     times = fit.time_h if fit.time_h.size else np.zeros(1)
     plot = Plot(float(times[0]), float(times[-1]), top)
-    plot.axes(hour_ticks(plot.first, plot.last), ticks(top), "time (h)", "gap (% of the field)")
+    plot.axes(hour_ticks(float(times[0]), float(times[-1])), ticks(top), "time (h)", "gap (% of the field)")
     if fit.curve_time_h is not None and fit.curve_gap is not None and fit.curve_time_h.size:
         some = _thinned(fit.curve_time_h)
         if fit.curve_lower is not None and fit.curve_upper is not None:

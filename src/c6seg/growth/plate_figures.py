@@ -13,7 +13,7 @@ from c6seg.growth.plate_page import is_different, of_group
 from c6seg.growth.plate_results import DoseResponse, Group, PlateResult
 from c6seg.growth.scales import hour_ticks, ticks
 from c6seg.growth.series import Series
-from c6seg.growth.words import number, p_value, short
+from c6seg.growth.words import interval, number, p_value, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,9 @@ def dose_figure(dose: DoseResponse) -> Figure:
         if dose.lower is not None and dose.upper is not None:
             axes.axvspan(dose.lower, dose.upper, color=COLOURS[1], alpha=0.12, lw=0)
         axes.axvline(dose.ic50, color=COLOURS[1], lw=1.2, ls=(0, (4, 2)))
-        axes.set_title(f"IC50 {_range(dose)}", fontsize=8.5, loc="right", color=SOFT)
+        axes.set_title(
+            f"IC50 {interval(dose.ic50, dose.lower, dose.upper, dose.unit)}", fontsize=8.5, loc="right", color=SOFT
+        )
     axes.axhline(0, color=SOFT, lw=0.8)
     axes.set_xscale("log")
     powers = np.arange(np.floor(np.log10(least)), np.ceil(np.log10(float(given.max(initial=least)))) + 1)
@@ -203,9 +205,3 @@ def _colour_bar(figure: Figure, grid: list[Axes], scale: Scale) -> None:
     bar.set_ticks(rates, labels=[number(float(np.log(2) / rate)) for rate in rates])
     bar.set_label("doubling time (h), by growth rate", fontsize=8)
     bar.outline.set_visible(False)
-
-
-def _range(dose: DoseResponse) -> str:
-    if dose.lower is None or dose.upper is None:
-        return f"{short(dose.ic50)} {dose.unit}"
-    return f"{short(dose.ic50)} {dose.unit} ({short(dose.lower)} to {short(dose.upper)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from c6seg.growth.heat_map import treatment_label
 from c6seg.growth.plate_results import Comparison, Group, PlateResult, PlateWell
-from c6seg.growth.words import counted, interval, number, p_value, sentence, short, signed_percent
+from c6seg.growth.words import counted, interval, number, p_value, sentence, signed_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def plate_headline(plate: PlateResult, confidence: float) -> str:
         words[0] += "; none carries a doubling time"
     words += _differences(plate.comparisons, confidence)
     words += [
-        f"IC50 of {one.treatment}: {short(one.ic50)} {one.unit} ({short(one.lower)} to {short(one.upper)})"
+        f"IC50 of {one.treatment}: {interval(one.ic50, one.lower, one.upper, one.unit)}"
         for one in plate.doses
         if one.ic50 is not None
     ]

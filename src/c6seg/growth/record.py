@@ -16,10 +16,10 @@ Keys, all of them always present; what is not known is ``null``, and no number i
 ``series``
     A list; of each ``name``, ``well``, ``plate``, ``time_source``, ``notes``, and lists over its times: ``time_h``,
     ``confluence``, ``lower``, ``upper``, ``noise_lower``, ``noise_upper``, ``used``, ``flags``, ``images`` (name and
-    frame of each), ``fields`` (one list for each field), ``cell_area_um2``, ``cluster_fraction``, ``object_count``;
-    null in place of a list that is unknown as a whole. ``fit``: as :class:`~c6seg.growth.verdicts.GrowthFit`, with
-    ``curve`` (``time_h``, ``confluence``, ``lower``, ``upper``). ``truth``: for simulated series, ``doubling_time_h``,
-    ``time_h``, ``confluence``, ``dice``; else null.
+    frame of each), ``rows`` (which field each of them is), ``fields`` (one list for each field), ``cell_area_um2``,
+    ``cluster_fraction``, ``object_count``; null in place of a list that is unknown as a whole. ``fit``: as
+    :class:`~c6seg.growth.verdicts.GrowthFit`, with ``curve`` (``time_h``, ``confluence``, ``lower``, ``upper``).
+    ``truth``: for simulated series, ``doubling_time_h``, ``time_h``, ``confluence``, ``dice``; else null.
 ``plate``
     As :class:`~c6seg.growth.plate_results.PlateResult`: ``size``, ``plates``, ``wells``, ``groups``, ``comparisons``,
     ``doses``, ``design``, ``blank``, ``notes``; null without a plate map.

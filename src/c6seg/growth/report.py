@@ -146,6 +146,8 @@ def summarise(fits: Sequence[GrowthFit]) -> str:
     """Say in a sentence what the series show together."""
     good = [fit.doubling_time_h for fit in fits if fit.doubling_time_h is not None]
     total = f"{len(fits)} series" if len(fits) != 1 else "One series"
+    if not good and len(fits) == 1:
+        return "One series, without a doubling time. The verdict says why, and what would help."
     if not good:
         return f"{total}; none carries a doubling time. The verdicts say why, and what would help."
     times = f"{number(min(good))} h" if len(good) == 1 else f"{number(min(good))} to {number(max(good))} h"
@@ -162,9 +164,8 @@ def shared_notes(series: Sequence[Series], most: int = 12) -> list[str]:
     told = {note for note, _ in shared}
     own = sum(bool(set(one.notes) - told) for one in series)
     if own:
-        words.append(
-            f"{counted(own, 'series has', 'series have')} notes of {'its' if own == 1 else 'their'} own; see there."
-        )
+        have, whose = ("series has", "its") if own == 1 else ("series have", "their")
+        words.append(f"{own} {have} notes of {whose} own, told with the curve.")
     return words
 
 

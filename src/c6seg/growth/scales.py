@@ -10,8 +10,8 @@ import numpy as np
 from c6seg.growth.series import Series
 from c6seg.growth.verdicts import GrowthFit
 
-# Steps that people think in: minutes, hours, days, weeks.
-HOUR_STEPS = (1 / 60, 1 / 12, 1 / 6, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 12.0, 24.0, 48.0, 72.0, 168.0, 336.0, 672.0)
+# Steps that people think in: parts of an hour, hours, days, weeks.
+HOUR_STEPS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 12.0, 24.0, 48.0, 72.0, 168.0, 336.0, 672.0)
 
 
 def hour_ticks(first: float, last: float, number: int = 7) -> list[float]:

@@ -107,5 +107,5 @@ def _of_plate(plate: PlateResult, series: Sequence[Series], sure: str, confidenc
             "doses",
             partial(dose_figure, one),
             f"Growth rate against the concentration of {one.treatment}, one point for each well",
-            f"{one.treatment}: {sentence(one.verdict)}",
+            sentence(one.verdict),
         )

@@ -75,7 +75,7 @@ def signed_percent(value: float | None) -> str:
 
 
 def interval(value: float | None, lower: float | None, upper: float | None, unit: str = "") -> str:
-    """Write a value with its interval, all to the places that the width of the interval gives a meaning.
+    """Write a value with its interval, all to the places that the width gives a meaning, at most three digits.
 
     Examples
     --------
@@ -83,6 +83,8 @@ def interval(value: float | None, lower: float | None, upper: float | None, unit
     '24.0 h (22.0 to 26.5)'
     >>> interval(0.0000942, -0.0023, 0.0025)
     '0.0001 (−0.0023 to 0.0025)'
+    >>> interval(22.153, 21.612, 22.627)
+    '22.2 (21.6 to 22.6)'
     >>> interval(24.04, None, None, "h")
     '24.0 h'
     """
@@ -90,7 +92,8 @@ def interval(value: float | None, lower: float | None, upper: float | None, unit
         return NONE
     if lower is None or upper is None or not math.isfinite(upper - lower):
         return f"{number(value)} {unit}".strip()
-    places = _places((upper - lower) / 2, 2) if upper > lower else _places(value, 3)
+    largest = max(abs(each) for each in (lower, value, upper))
+    places = min(_places((upper - lower) / 2, 2), _places(largest, 3)) if upper > lower else _places(value, 3)
     low, middle, high = (_fixed(each, places) for each in (lower, value, upper))
     return f"{middle} {unit}".strip() + f" ({low} to {high})"
 
