@@ -98,7 +98,9 @@ def normalise(
     planes = np.moveaxis(array, 2, 0) if array.ndim == 3 else array[None]
     shift = np.asarray(mean or IMAGENET_MEAN, dtype=np.float32)[:, None, None]
     scale = np.asarray(std or IMAGENET_STD, dtype=np.float32)[:, None, None]
-    return np.ascontiguousarray((planes - shift) / scale, dtype=np.float32)
+    shifted = np.asarray(planes - shift, dtype=np.float32, order="C")
+    shifted /= scale  # in place: three planes of a large picture are 60 MB
+    return shifted
 
 
 def pad_to_multiple(array: NDArray[np.float32], multiple: int) -> FloatArray:
