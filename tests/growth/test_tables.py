@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 import zipfile
 from dataclasses import fields, replace
@@ -113,9 +112,10 @@ def test_workbook_has_the_sheets_that_there_are(
 
 
 def test_workbook_numbers_are_numbers_and_unknown_is_empty(
-    tmp_path: Path, plate: tuple[list[Series], list[GrowthFit], PlateResult]
+    tmp_path: Path, plate: tuple[list[Series], list[GrowthFit], PlateResult], examples: ModuleType
 ) -> None:
-    found = book(tmp_path / "a.xlsx", plate, plate=plate[2])
+    endless = [replace(plate[1][0], upper=float("inf")), *plate[1][1:]]
+    found = book(tmp_path / "a.xlsx", plate, fits=endless, plate=plate[2], wounds=[examples.open_wound()])
     header = [cell.value for cell in found["Fits"][1]]
     assert tuple(header) == FIT_COLUMNS
     for row, fit in zip(found["Fits"].iter_rows(min_row=2, values_only=True), plate[1], strict=True):
@@ -123,9 +123,9 @@ def test_workbook_numbers_are_numbers_and_unknown_is_empty(
     growth = list(found["Growth"].iter_rows(min_row=2, values_only=True))
     assert growth[1][1] == 3
     assert isinstance(growth[1][2], float)
-    # no cell holds NaN, which Excel cannot open
-    values = [value for sheet in found for row in sheet.iter_rows(values_only=True) for value in row]
-    assert not [value for value in values if isinstance(value, float) and not math.isfinite(value)]
+    # Excel knows neither NaN nor infinity
+    assert found["Fits"].cell(2, 1 + header.index("upper")).value is None
+    assert [row[3:5] for row in found["Wound times"].iter_rows(min_row=2, values_only=True)] == [(None, None)] * 13
     assert ["yes" if one.edge else "no" for one in plate[2].wells] == [
         row[len(("plate", "well", "role", "treatment", "concentration", "unit", "replicate", "group"))]
         for row in found["Plate"].iter_rows(min_row=2, values_only=True)
