@@ -80,7 +80,6 @@ def growing(one: Series, rate: float = 0.028, **more: Any) -> GrowthFit:
         "estimate_per_h": rate,
         "error_per_h": 0.04 * rate,
         "aicc": -129.4,
-        "other_aicc": -122.3,
         "phase_h": (0.0, float(one.time_h[-1]) / 2),
         "curve": Curve(grid, curve, 0.95 * curve, np.minimum(1.0, 1.05 * curve)),
         **more,

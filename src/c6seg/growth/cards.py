@@ -159,10 +159,7 @@ def _results(fit: GrowthFit) -> Iterator[tuple[str, str]]:
     elif fit.rate_lower is not None and fit.rate_upper is not None:
         yield "Growth rate", f"between {number(fit.rate_lower)} and {number(fit.rate_upper)} per h"
     if fit.model is not None:
-        scores = ""
-        if fit.aicc is not None and fit.other_aicc is not None:
-            scores = f"; AICc {fit.aicc:.1f}, next best law {fit.other_aicc:.1f}".replace("-", "\N{MINUS SIGN}")
-        yield "Law", f"{fit.model}{scores}"
+        yield "Law", fit.model
     if fit.phase_h is not None:
         yield "Exponential phase", f"{short(fit.phase_h[0])} to {short(fit.phase_h[1])} h"
     if fit.lag_h is not None:

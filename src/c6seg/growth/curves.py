@@ -245,7 +245,6 @@ def _numbers(
         phase_h=phase,
         estimate_per_h=rate,
         aicc=chosen.aicc if math.isfinite(chosen.aicc) else None,
-        other_aicc=other.aicc if other is not None and math.isfinite(other.aicc) else None,
         curve=Curve(grid, middle, np.minimum(band[0], middle), np.maximum(band[1], middle)),
         **shapes._asdict(),
     )

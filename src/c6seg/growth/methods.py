@@ -68,7 +68,10 @@ def describe_methods(
     source = f" Times were taken from {' and '.join(time_sources)}." if time_sources else ""
     error = mask_error if mask_error is not None else config.mask_error if name else 0.0
     first = _segmentation(facts, name, digest, (manifest or {}).get("threshold")) + source + _excluded(series)
-    paragraphs = [f"{first} {_intervals(config, calibration)}", _growth(config, mask_error=error)]
+    paragraphs = [
+        f"{first} {_intervals(config, calibration)}",
+        _growth(config, mask_error=error, calibrated=calibration is not None),
+    ]
     if plate is not None:
         paragraphs += _plate(plate, config)
     if wounds:
@@ -133,19 +136,19 @@ def _intervals(config: GrowthConfig, calibration: Calibration | None) -> str:
     )
 
 
-def _growth(config: GrowthConfig, *, mask_error: float) -> str:
+def _growth(config: GrowthConfig, *, mask_error: float, calibrated: bool) -> str:
     sure = confidence_text(config.confidence)
-    masks = (
-        f"and a constant error of the masks (standard deviation {percent(mask_error)} confluence) "
-        if mask_error > 0
-        else ""
-    )
+    masks = ""
+    if calibrated:
+        masks = "and the error of the masks, as one shift of all times of a series, "
+    elif mask_error > 0:
+        masks = f"and a constant error of the masks (standard deviation {percent(mask_error)} confluence) "
     return (
         f"An exponential law was fitted to the times before confluence reached {100 * config.saturation:g} %, and "
         "logistic, Gompertz and Richards laws to all times, each without and with a lag, by weighted least squares "
         "with Huber's loss (SciPy); whether the noise is constant or grows with the signal was chosen by likelihood, "
-        "and the law by Akaike's criterion corrected for small samples (AICc), a simpler law being kept where it lies "
-        "within 2 of the best. The growth rate is that of unhindered growth after any lag (of Gompertz's law, at its "
+        "and the law by Akaike's criterion corrected for small samples (AICc), with a cost that makes all other laws "
+        "together as likely beforehand as the exponential, a simpler law being kept where it lies within 2 of the best. The growth rate is that of unhindered growth after any lag (of Gompertz's law, at its "
         "begin), the doubling time ln 2 divided by it; the exponential phase is where growth has at least three "
         f"quarters of that rate. {sure} intervals come from {config.bootstrap} refits of the laws, weighted by AICc, "
         "to resampled noise whose level and correlation between neighbouring times follow from the residuals; "

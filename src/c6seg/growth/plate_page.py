@@ -93,7 +93,7 @@ def plate_headline(plate: PlateResult, confidence: float) -> str:
         words[0] += "; none carries a doubling time"
     words += _differences(plate.comparisons, confidence)
     words += [
-        f"IC50 of {one.treatment}: {interval(one.ic50, one.lower, one.upper, one.unit)}"
+        f"{'EC50' if (one.bottom or 0) > (one.top or 0) else 'IC50'} of {one.treatment}: {interval(one.ic50, one.lower, one.upper, one.unit)}"
         for one in plate.doses
         if one.ic50 is not None
     ]
@@ -101,6 +101,7 @@ def plate_headline(plate: PlateResult, confidence: float) -> str:
 
 
 def _differences(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
+    comparisons = [one for one in comparisons if one.p is not None]  # those that could be made
     if not comparisons:
         return []
     found = [one for one in comparisons if is_different(one, confidence)]

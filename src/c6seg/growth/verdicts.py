@@ -64,8 +64,6 @@ class GrowthFit:
         The shortest extra experiment that would give a number, in words; empty where there is one.
     aicc
         Of the chosen law, on the times before saturation.
-    other_aicc
-        Of the other law, on the same times.
     curve
         For drawing.
     """
@@ -90,7 +88,6 @@ class GrowthFit:
     error_per_h: float | None = None
     next_experiment: str = ""
     aicc: float | None = None
-    other_aicc: float | None = None
     curve: Curve | None = None
 
 
