@@ -409,11 +409,13 @@ def test_methods_tell_of_plates_wounds_and_excluded_times(examples: ModuleType) 
             wounds=[examples.wound()],
         ).paragraphs
     )
+    uncalibrated = " ".join(describe_methods(CONFIG, mask_error=0.008).paragraphs)
+    assert "standard deviation 0.8 % confluence" in uncalibrated
     compared = sum(well.compared for well in plate.wells)
     for words in (
         "2 of 8 times of all series together were excluded by their quality flags (out of focus)",
         "standard deviation of 0.03 on the same scale as measured on 23 annotated images",
-        "standard deviation 0.8 % confluence",
+        "the error of the masks, as one shift of all times of a series",
         "Gompertz and Richards laws",
         f"growth rates of {compared} wells",
         "the well is the unit of replication",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from c6seg.growth.heat_map import treatment_label
-from c6seg.growth.plate_results import Comparison, Group, PlateResult, PlateWell
+from c6seg.growth.plate_results import Comparison, DoseResponse, Group, PlateResult, PlateWell
 from c6seg.growth.words import counted, interval, number, p_value, sentence, signed_percent
 
 
@@ -93,11 +93,15 @@ def plate_headline(plate: PlateResult, confidence: float) -> str:
         words[0] += "; none carries a doubling time"
     words += _differences(plate.comparisons, confidence)
     words += [
-        f"{'EC50' if (one.bottom or 0) > (one.top or 0) else 'IC50'} of {one.treatment}: {interval(one.ic50, one.lower, one.upper, one.unit)}"
+        f"{_called(one)} of {one.treatment}: {interval(one.ic50, one.lower, one.upper, one.unit)}"
         for one in plate.doses
         if one.ic50 is not None
     ]
     return " ".join(sentence(part) for part in words)
+
+
+def _called(dose: DoseResponse) -> str:
+    return "EC50" if (dose.bottom or 0.0) > (dose.top or 0.0) else "IC50"
 
 
 def _differences(comparisons: Sequence[Comparison], confidence: float) -> list[str]:
