@@ -390,6 +390,7 @@ def test_field_without_a_wound_leaves_the_others() -> None:
     fit = analyse(well(), masks)
     assert (fit.kind, fit.fields) == ("closing", 1)
     assert any("no wound in 1 of 2 fields" in note for note in fit.notes)
+    assert any("one field only" in note for note in fit.notes)
     assert sum("s1" in image for image in masks.asked) == 1  # the others need not be read
 
 

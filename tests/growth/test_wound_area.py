@@ -14,7 +14,7 @@ from c6seg.data.synthetic import simulate_image
 from c6seg.data.synthetic_style import SceneStyle
 from c6seg.errors import DataError
 from c6seg.growth.wound_area import Wound, cell_scale_px, find_wound, follow_wound
-from c6seg.growth.wound_pixels import hull_area_px, opened, shifted, without_small
+from c6seg.growth.wound_pixels import centre_yx, hull_area_px, opened, shifted, without_small
 
 Bools = np.ndarray
 SIZE = (300, 400)
@@ -334,3 +334,4 @@ def test_pixel_tools() -> None:
     assert shifted(area, (40, 0)).sum() == 0
     assert hull_area_px(area[:10]) == pytest.approx(49)
     assert hull_area_px(area) > 65
+    assert centre_yx(area[:10]).tolist() == [5, 5]

@@ -136,6 +136,8 @@ def _about(courses: Sequence[FieldCourse], shape: str, *, scaled: bool) -> tuple
     late = sum(course.begins != min(one.begins or 0 for one in courses) for course in courses)
     if late:
         notes.append(f"{late} fields begin later than the others; their gap is followed from their first mask on")
+    if len(courses) == 1:
+        notes.append("one field only: the intervals do not say how other parts of the wound close")
     shift = max(course.shift_px for course in courses)
     if shift > 0:
         notes.append(f"images are shifted against the first by up to {shift:.0f} px; the gap was followed there")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.errors import DataError
-from c6seg.growth.wound_pixels import Bools, hull_area_px, opened, parts, shifted, widened, without_small
+from c6seg.growth.wound_pixels import Bools, centre_yx, hull_area_px, opened, parts, shifted, widened, without_small
 
 Shape = Literal["strip", "round", "edge", "other"]
 # A gap narrower than about a cell is no gap: 2 x 10 um, or 2 % of the shorter side where the scale is unknown.
@@ -291,18 +291,21 @@ def _shift(void: Bools, wound: Wound, before_yx: tuple[int, int]) -> tuple[int, 
     if wound.shape == "edge":  # a front that moves and an image that is shifted look alike
         return 0, 0
     before = shifted(wound.region, before_yx)
+    still_open = np.count_nonzero(void & before)
+    if wound.area_px - still_open <= CLEARER * wound.area_px:
+        return before_yx
     labels, sizes = parts(void)
     shared = np.bincount(labels[before], minlength=sizes.size)
     shared[0] = 0
     main = int(shared.argmax())
     if not shared[main]:
         return before_yx
-    off = np.argwhere(labels == main).mean(axis=0) - np.argwhere(wound.region).mean(axis=0)
+    off = centre_yx(labels == main) - centre_yx(wound.region)
     if wound.axis_yx is not None:
         axis = np.array(wound.axis_yx)
         off = off - (off @ axis) * axis
     after_yx = (round(float(off[0])), round(float(off[1])))
-    won = np.count_nonzero(void & shifted(wound.region, after_yx)) - np.count_nonzero(void & before)
+    won = np.count_nonzero(void & shifted(wound.region, after_yx)) - still_open
     return after_yx if won > CLEARER * wound.area_px else before_yx
 
 

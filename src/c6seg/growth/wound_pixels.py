@@ -62,6 +62,12 @@ def shifted(area: Bools, shift_yx: tuple[int, int]) -> Bools:
     return moved
 
 
+def centre_yx(area: Bools) -> NDArray[np.float64]:
+    """Return the centre of an area that is not empty, px."""
+    total = np.count_nonzero(area)
+    return np.array([np.count_nonzero(area, axis=1 - axis) @ np.arange(area.shape[axis]) / total for axis in (0, 1)])
+
+
 def hull_area_px(area: Bools) -> float:
     """Return the area of the convex hull, with whole pixels, so that a rectangle fills its own; 0 for an empty area."""
     from scipy.spatial import ConvexHull
