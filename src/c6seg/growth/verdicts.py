@@ -146,12 +146,13 @@ def refuse_after(
     if upper < 0:
         change = f"{percent(values[early][0])} to {percent(values[early][-1])}"
         help_ = "Cells die, detach or round up; look at the overlays."
-        words = f"No number: the covered area shrinks ({change} in {span:.3g} h). {help_}"
+        words = f"No number, and no growth: the covered area shrinks ({change} in {span:.3g} h). {help_}"
         return no_number(words, "shrinking", next_experiment=help_)
     if lower <= 0:
         bound = f"; if it grows at all, doubling takes more than {hours_text(math.log(2) / upper)} ({sure})"
+        words = f"it cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}"
         return no_number(
-            f"No number: growth cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}. {help_}",
+            f"No number, as no growth was seen: {words}. {help_}",
             "flat",
             next_experiment=help_,
         )
