@@ -22,7 +22,7 @@ import tifffile
 
 from c6seg.config import NetworkConfig, SegmentConfig
 from c6seg.data.images import Frame, read_image, write_mask
-from c6seg.inference.engine import OpenVinoEngine
+from c6seg.inference.engine_openvino import OpenVinoEngine
 from c6seg.inference.overlay import write_overlay
 from c6seg.inference.segmenter import Segmenter
 from c6seg.models.bundle import Bundle, open_bundle

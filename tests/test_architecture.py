@@ -35,8 +35,10 @@ RANK = {room: rank for rank, line in enumerate(LAYERS) for group in line for roo
 TOGETHER = [set(group.split("+")) for line in LAYERS for group in line]
 
 HEAVY = ("torch", "torchvision", "timm", "segmentation_models_pytorch", "accelerate", "onnx", "onnxscript")
-# machine only looks for graphics processors, inside one function
-MAY_IMPORT_TORCH = ("training.", "models.network", "models.export", "models.attention", "models.onnx_file", "machine")
+# machine only looks for graphics processors, engine_torch runs a network on one: each inside one function
+IN_A_FUNCTION = ("machine", "inference.engine_torch")
+MAY_IMPORT_TORCH = ("training.", "models.network", "models.export", "models.attention", "models.onnx_file")
+MAY_IMPORT_TORCH += IN_A_FUNCTION
 
 
 def modules() -> dict[str, Path]:
@@ -162,14 +164,14 @@ def test_segmenting_and_growth_need_no_torch(tiny_bundle: Path, tmp_path: Path) 
         "assert run(app, ['growth', out, '--out', out + '-growth', '--interval', '1']) == 0\n"
         "assert not {name.split('.')[0] for name in sys.modules} & BLOCKED\n"
     )
-    blocked = ",".join((*HEAVY, "safetensors", "huggingface_hub"))
+    blocked = ",".join((*HEAVY, "safetensors", "huggingface_hub", "onnxruntime"))
     python(code, blocked, str(tmp_path / "film.tif"), str(tmp_path / "out"), str(tiny_bundle))
     assert (tmp_path / "out" / "masks" / "film.tif").is_file()
     assert (tmp_path / "out-growth" / "growth.csv").is_file()
 
 
 def test_every_light_module_imports_without_torch() -> None:
-    heavy = tuple(f"{room.rstrip('.')}." for room in MAY_IMPORT_TORCH if room != "machine")
+    heavy = tuple(f"{room.rstrip('.')}." for room in MAY_IMPORT_TORCH if room not in IN_A_FUNCTION)
     light = [name for name in modules() if not f"{name}.".startswith(heavy)]
     assert len(light) > 30
     code = (
@@ -184,7 +186,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom c6seg.interfaces.cli import app\nfrom c6seg.interfaces.cli_base import run\n"
         "assert run(app, sys.argv[1:]) == 0\n"
-        "heavy = {'torch', 'scipy.stats', 'matplotlib', 'openvino', 'pycocotools', 'scipy.optimize'}\n"
+        "heavy = {'torch', 'scipy.stats', 'matplotlib', 'openvino', 'pycocotools', 'scipy.optimize', 'onnxruntime'}\n"
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
     assert "LOADED []" in python(code, *arguments)

@@ -115,10 +115,12 @@ def calibrate_model(model: PathLike, tables: PathLike | Sequence[PathLike], *, n
 
 
 def doctor(out: PathLike = ".") -> list[Fact]:
-    """Look at versions, devices, precision, memory, disk and extras of this machine."""
+    """Look at versions, devices, precision, memory, disk, engines and extras of this machine."""
+    from c6seg.inference.engine import candidates
     from c6seg.machine import facts
 
-    return facts(Path(out))
+    name, device = candidates()[0]
+    return facts(Path(out), picked=f"{name} on {device}")
 
 
 def export_model(model: PathLike, out: PathLike) -> Path:

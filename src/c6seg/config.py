@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from c6seg.errors import ConfigError, did_you_mean
 
 ModelT = TypeVar("ModelT", bound="Config")
+
+ENGINES: dict[str, tuple[str, ...]] = {
+    "openvino": ("cpu", "gpu"),
+    "onnxruntime": ("cpu", "cuda", "tensorrt", "directml", "coreml"),
+    "torch": ("cpu", "cuda"),
+}
+"""What can run a network, and on which devices."""
 
 
 def parse_size(text: str | tuple[int, int] | list[int] | None) -> tuple[int, int] | None:
@@ -61,6 +68,36 @@ def format_size(size_hw: tuple[int, int] | None) -> str:
 
 
 SizeHW = Annotated[tuple[int, int] | None, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)]
+
+
+def parse_engine(text: str) -> tuple[str, str | None]:
+    """Read ``NAME`` or ``NAME:DEVICE`` of an engine; the device is None where it is left to the engine.
+
+    Raises
+    ------
+    ConfigError
+        No such engine, or not on that device; the nearest name is given.
+
+    Examples
+    --------
+    >>> parse_engine("torch:cpu")
+    ('torch', 'cpu')
+    >>> parse_engine("auto")
+    ('auto', None)
+    """
+    name, colon, device = text.strip().lower().partition(":")
+    if name == "auto" and not colon:
+        return name, None
+    if name not in ENGINES:
+        raise ConfigError(did_you_mean(name, ["auto", *ENGINES], what="engine"))
+    if colon and device not in ENGINES[name]:
+        raise ConfigError(did_you_mean(device, ENGINES[name], what=f"device of the engine {name}"))
+    return name, device or None
+
+
+def _engine(text: str) -> str:
+    name, device = parse_engine(text)
+    return name if device is None else f"{name}:{device}"
 
 
 class Config(BaseModel):
@@ -163,7 +200,9 @@ class SegmentConfig(Config):
     pixel_size_um: float | None = Field(None, gt=0, description="um per pixel; overrides what the file says")
     clusters: Literal["include", "exclude", "report"] = "include"
     threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
-    engine: Literal["auto", "openvino"] = "auto"
+    engine: Annotated[str, AfterValidator(_engine)] = Field(
+        "auto", description="auto, openvino, onnxruntime or torch; NAME:DEVICE, such as openvino:gpu, picks the device"
+    )
     precision: Literal["auto", "bf16", "f32"] = "auto"
     memory_mb: int = Field(2000, ge=64, description="budget for one image in the network, MB; larger ones are tiled")
     max_pixels: int = Field(400_000_000, ge=1, description="images above this are refused before decoding")
@@ -237,7 +276,8 @@ def validate(kind: type[ModelT], values: Mapping[str, Any], *, where: str) -> Mo
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"In {where}: " + did_you_mean(key, _keys(kind), what="key")) from error
-        raise ConfigError(f"In {where}: {key} = {first.get('input')!r} cannot be used: {first['msg']}.") from error
+        why = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise ConfigError(f"In {where}: {key} = {first.get('input')!r} cannot be used: {why}.") from error
 
 
 def dump_yaml(config: Config) -> str:

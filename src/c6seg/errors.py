@@ -13,6 +13,7 @@
     │   └── LayoutError (ValueError)       a folder that is no known data-set layout
     ├── ModelError
     │   ├── BundleError (ValueError)       a bundle that is incomplete, altered, or does not reproduce its example
+    │   ├── EngineError (RuntimeError)     what runs a network cannot start, or failed while it ran
     │   └── WeightsNotFoundError (FileNotFoundError)
     ├── TrainingError (RuntimeError)       a training that cannot start or go on
     ├── OutputError (OSError)              results cannot be written: disk full, no permission, name taken
@@ -32,6 +33,7 @@ __all__ = [
     "C6segError",
     "ConfigError",
     "DataError",
+    "EngineError",
     "ImageNotFoundError",
     "ImageReadError",
     "ImageTooLargeError",
@@ -88,6 +90,10 @@ class ModelError(C6segError):
 
 class BundleError(ModelError, ValueError):
     """A bundle that is incomplete, altered, or does not reproduce its example."""
+
+
+class EngineError(ModelError, RuntimeError):
+    """What runs a network cannot start, or failed while it ran."""
 
 
 class WeightsNotFoundError(ModelError, FileNotFoundError):

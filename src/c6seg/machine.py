@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import importlib.util
 import os
 import platform
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from c6seg import runtime
 
@@ -22,9 +26,19 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "onnx",
         "onnxscript",
     ),
+    "ort": ("onnxruntime",),
     "plates": ("wellmap",),
 }
 """Extra and the modules that it brings."""
+
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""Devices of ONNX Runtime and what it calls their part of a build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +60,94 @@ class Fact:
     advice: str = ""
 
 
-def facts(out: Path) -> list[Fact]:
-    """Look at versions, devices, precision, memory, disk and extras.
+@dataclass(frozen=True, slots=True)
+class OpenVinoDevice:
+    """A device that OpenVINO sees.
+
+    Parameters
+    ----------
+    name
+        Such as ``CPU`` or ``GPU.1``.
+    label
+        What its maker calls it.
+    discrete
+        Whether it is a graphics card of its own.
+    capabilities
+        Words of OpenVINO, such as ``BF16``.
+    """
+
+    name: str
+    label: str
+    discrete: bool
+    capabilities: tuple[str, ...]
+
+
+def installed(module: str) -> bool:
+    """Whether a module could be imported; nothing is loaded."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime with its reports of usage switched off."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # from 1.29 on it reports, and writes an identity into the home folder
+    return importlib.import_module("onnxruntime")
+
+
+def onnxruntime_devices() -> tuple[str, ...]:
+    """Devices for which the installed build of ONNX Runtime is made; empty where there is none that loads."""
+    if not installed("onnxruntime"):
+        return ()
+    try:
+        built = import_onnxruntime().get_available_providers()
+    except (ImportError, OSError, AttributeError):
+        return ()
+    return tuple(device for device, provider in PROVIDERS.items() if provider in built)
+
+
+def openvino_devices(core: Any = None) -> list[OpenVinoDevice]:
+    """Devices that OpenVINO sees; empty where it does not load. ``core`` is an open ``openvino.Core``."""
+    try:
+        core = runtime.import_openvino().Core() if core is None else core
+        return [_openvino_device(core, name) for name in core.available_devices]
+    except (ImportError, OSError, RuntimeError):
+        return []
+
+
+def _openvino_device(core: Any, name: str) -> OpenVinoDevice:
+    label = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
+    kind = getattr(core.get_property(name, "DEVICE_TYPE"), "name", "")
+    return OpenVinoDevice(name, label, kind == "DISCRETE", tuple(core.get_property(name, "OPTIMIZATION_CAPABILITIES")))
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices the driver lets this process use; asks the driver itself, so nothing heavy is loaded."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int()
+        return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
+    except (OSError, AttributeError):
+        return 0
+
+
+def facts(out: Path, *, picked: str = "") -> list[Fact]:
+    """Look at versions, devices, precision, memory, disk, engines and extras.
 
     Parameters
     ----------
     out
         Folder whose disk is looked at.
+    picked
+        The engine that runs networks where none is asked for; empty = leave that line out.
     """
     found = runtime.versions()
     lines = [Fact("c6seg", f"{found.pop('c6seg')} on Python {found.pop('python')}, {platform.platform()}")]
     lines.append(Fact("libraries", ", ".join(f"{name} {version}" for name, version in found.items())))
-    lines += [_processor(), _memory(), *_devices(), _disk(out)]
+    lines += [_processor(), _memory(), *_devices(), _disk(out), *_engines()]
+    if picked:
+        lines.append(Fact("engine auto", picked))
     return lines + [_extra(name, modules) for name, modules in EXTRAS.items()]
 
 
@@ -78,16 +168,46 @@ def _memory() -> Fact:
 
 
 def _devices() -> list[Fact]:
-    core = runtime.import_openvino().Core()
-    names = [f"{device} ({core.get_property(device, 'FULL_DEVICE_NAME').strip()})" for device in core.available_devices]
+    names = [f"{device.name} ({device.label})" for device in openvino_devices()]
     lines = [Fact("OpenVINO devices", ", ".join(names) or "none", "" if names else "Install openvino again.")]
-    if importlib.util.find_spec("torch") is not None:
+    if installed("torch"):
         import torch
 
         count = torch.cuda.device_count()
         gpus = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
         lines.append(Fact("GPUs for training", gpus or "none that torch can use; training runs on the processor"))
     return lines
+
+
+def _engines() -> list[Fact]:
+    """List what can run networks, on what, and how to get the rest."""
+    return [
+        Fact("engine openvino", ", ".join(device.name.lower() for device in openvino_devices()) or "does not load"),
+        _onnxruntime(),
+        _torch(),
+    ]
+
+
+def _onnxruntime() -> Fact:
+    if not installed("onnxruntime"):
+        return Fact("engine onnxruntime", "missing", "pip install 'c6seg[ort]'")
+    devices = onnxruntime_devices()
+    if not devices:
+        return Fact("engine onnxruntime", "installed, but does not load", "pip install --force-reinstall onnxruntime")
+    advice = ""
+    if cuda_devices() and "cuda" not in devices:
+        advice = "For the NVIDIA device: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+    elif sys.platform == "win32" and "directml" not in devices:
+        advice = "For a graphics device: pip uninstall onnxruntime, then pip install onnxruntime-directml"
+    return Fact("engine onnxruntime", ", ".join(devices), advice)
+
+
+def _torch() -> Fact:
+    missing = [module for module in ("torch", "segmentation_models_pytorch", "safetensors") if not installed(module)]
+    if missing:
+        return Fact("engine torch", "missing", "pip install 'c6seg[train]'")
+    count = cuda_devices()
+    return Fact("engine torch", f"cpu, {count} CUDA device{'s' * (count != 1)}" if count else "cpu")
 
 
 def _disk(out: Path) -> Fact:
@@ -97,7 +217,7 @@ def _disk(out: Path) -> Fact:
 
 
 def _extra(name: str, modules: tuple[str, ...]) -> Fact:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    missing = [module for module in modules if not installed(module)]
     if not missing:
         return Fact(f"extra [{name}]", "present")
     what = "missing" if len(missing) == len(modules) else f"incomplete, without {', '.join(missing)}"

@@ -156,7 +156,8 @@ def versions() -> dict[str, str]:
     """Versions of c6seg, Python and the libraries that decide a result; absent ones are left out."""
     found = {"c6seg": c6seg.__version__, "python": platform.python_version()}
     names = ("numpy", "scipy", "pillow", "tifffile", "openvino", "pycocotools", "torch", "torchvision", "timm")
-    for name in (*names, "segmentation-models-pytorch", "accelerate"):
+    engines = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
+    for name in (*names, *engines, "segmentation-models-pytorch", "accelerate"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

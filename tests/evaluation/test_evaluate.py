@@ -26,7 +26,7 @@ from c6seg.models.bundle_spec import BundleSpec, ScaleSpec
 class Brightness:
     """The probability of a pixel is its stretched grey value, blurred."""
 
-    name = "formula"
+    name, device = "formula", "cpu"
     precision = "f32"
 
     def __init__(self) -> None:

@@ -112,7 +112,7 @@ def test_the_manifest_is_enough_to_run_it_again(images: Path, tmp_path: Path, se
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["model"]["sha256"] == segmenter.bundle.sha256()
     assert manifest["versions"]["c6seg"]
-    assert manifest["engine"] == {"name": "openvino", "precision": "f32"}
+    assert manifest["engine"] == {"name": "openvino", "device": "cpu", "precision": "f32"}
     for item in manifest["inputs"]:
         assert item["sha256"] == runtime.sha256(Path(item["path"]))
     options = {key: value for key, value in manifest["options"].items() if key != "recursive"}
@@ -342,7 +342,7 @@ def dying(function):
     return call
 
 class Bright:
-    name, precision = "openvino", "f32"
+    name, device, precision = "openvino", "cpu", "f32"
     def run(self, data):
         return (data[:, :1] > 0.5).astype(np.float32)
 
@@ -354,7 +354,7 @@ print("survived")
 
 
 class Bright:
-    name, precision = "openvino", "f32"
+    name, device, precision = "openvino", "cpu", "f32"
 
     def run(self, data: np.ndarray) -> np.ndarray:
         return (data[:, :1] > 0.5).astype(np.float32)

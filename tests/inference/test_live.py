@@ -35,7 +35,7 @@ OPTIONS = SegmentConfig(precision="f32")
 
 
 class Bright:
-    name, precision = "openvino", "f32"
+    name, device, precision = "openvino", "cpu", "f32"
 
     def __init__(self) -> None:
         self.runs = 0
@@ -716,6 +716,20 @@ def test_it_warms_up_while_nothing_waits(watch: Watch, engine: Bright) -> None:
     assert (watch.rehearsed, engine.runs) == ([0], 1), "an image that waits comes first"
     watch.run()
     assert (watch.rehearsed, engine.runs) == ([0], 2), "all is done: once for nothing"
+
+
+def test_where_images_never_stop_coming_the_full_report_is_made_now_and_then(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "FULL_S", 0.1)
+
+    def go_on(status: LiveStatus) -> None:
+        if status.state == "waiting" and status.made < 8 and status.images == status.made:
+            save(watch.folder / f"a{status.made}.png", status.made)
+
+    watch.script = go_on
+    assert watch.run().made == 8
+    assert watch.after[:-1].count(False) >= 1
 
 
 def test_a_rest_is_used_for_the_full_report(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

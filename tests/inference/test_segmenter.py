@@ -74,7 +74,7 @@ def test_the_network_sees_the_resampled_size(tiny_bundle: Path) -> None:
     sizes = []
 
     class Spy:
-        name, precision = "spy", "f32"
+        name, device, precision = "spy", "cpu", "f32"
 
         def run(self, batch: np.ndarray) -> np.ndarray:
             sizes.append(batch.shape[2:])

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from c6seg.errors import ConfigError
 from c6seg.inference import tiling
-from c6seg.inference.engine import OpenVinoEngine
+from c6seg.inference.engine_openvino import OpenVinoEngine
 from c6seg.inference.tiling import predict, tile_size, tile_starts
 
 
 class Recorder:
     """An engine that notes the sizes it was given."""
 
-    name, precision = "recorder", "f32"
+    name, device, precision = "recorder", "cpu", "f32"
 
     def __init__(self, engine: OpenVinoEngine) -> None:
         self.engine = engine

@@ -166,7 +166,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
 class Brightness:
     """In place of the engine: the probability is the stretched grey value."""
 
-    name = "formula"
+    name, device = "formula", "cpu"
     precision = "f32"
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -186,7 +186,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     folder = tmp_path / "formula"
     folder.mkdir()
     (folder / "bundle.yaml").write_text(dump_yaml(spec), encoding="utf-8")
-    monkeypatch.setattr(module, "OpenVinoEngine", Brightness)
+    monkeypatch.setattr(module, "open_engine", Brightness)
     monkeypatch.setattr(module, "open_bundle", lambda path: Bundle(Path(path), spec))
     return str(folder)
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from c6seg.config import NetworkConfig
 from c6seg.errors import BundleError, ConfigError, WeightsNotFoundError
-from c6seg.inference.engine import OpenVinoEngine
+from c6seg.inference.engine_openvino import OpenVinoEngine
 from c6seg.models.encoders import ENCODERS, find_encoder
 from c6seg.models.export import export_network
 from c6seg.models.network import WEIGHTS_VARIABLE, build_network, find_imagenet_weights, load_encoder

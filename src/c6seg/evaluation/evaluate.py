@@ -29,6 +29,7 @@ from c6seg.evaluation.protocol import (
     evaluate_each,
     score_image,
 )
+from c6seg.inference.engine import describe
 from c6seg.inference.quality import shows_nothing
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.tiling import predict
@@ -122,10 +123,12 @@ def evaluate_items(
     details = {
         "model": bundle.spec.name,
         "model_version": bundle.spec.version,
-        "model_sha256": bundle.sha256(),
+        "model_sha256": segmenter.model_sha256,
         "weights_sha256": bundle.spec.files.get(WEIGHTS_FILE),  # the same after the card was changed
         "engine": segmenter.engine.name,
+        "device": segmenter.engine.device,
         "precision": segmenter.engine.precision,
+        "engine_notes": describe(segmenter.engine).get("notes", []),
         "threshold": segmenter.threshold,
         "input_size": MODEL_SCALE if model_scale else format_size(input_hw),
         "score_size": format_size(score_hw),

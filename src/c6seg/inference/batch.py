@@ -117,9 +117,9 @@ def check_names(paths: Sequence[Path]) -> None:
 def options_key(segmenter: Segmenter) -> str:
     """Hash of everything but the images that decides the outputs: model, options, engine, version."""
     values = {
-        "model": segmenter.bundle.sha256(),
+        "model": segmenter.model_sha256,
         "config": segmenter.config.model_dump(mode="json"),
-        "engine": [segmenter.engine.name, segmenter.engine.precision],
+        "engine": [segmenter.engine.name, segmenter.engine.device, segmenter.engine.precision],
         "c6seg": runtime.versions()["c6seg"],
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,121 +1,202 @@
-"""Engines: what runs a bundle's network. One protocol, one class per runtime.
+"""Engines: what runs a bundle's network. One protocol, one class per runtime, and the choice between them.
 
-The default is OpenVINO's runtime: it needs no torch, runs the ONNX file as it lies in the bundle (its weights are
-external data inside ``weights.safetensors``), and multiplies in bfloat16 where the processor can. Its conversion
-tools never get to load their reporter of usage.
+The default is OpenVINO's runtime (``engine_openvino``): it needs no torch and multiplies in bfloat16 where the
+processor can. ONNX Runtime (``engine_onnxruntime``) and torch (``engine_torch``) are optional; they are taken where
+they have a graphics device that OpenVINO has not. Whatever fails while it runs is replaced once by OpenVINO in f32 on
+the processor (``engine_guard``).
 """
 
 from __future__ import annotations
 
-import threading
+import sys
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg import runtime
-from c6seg.config import PreprocessConfig
-from c6seg.errors import BundleError, ConfigError, did_you_mean
+from c6seg import machine, runtime
+from c6seg.config import PreprocessConfig, parse_engine
+from c6seg.errors import ConfigError, EngineError, MissingExtraError, UsageError, did_you_mean
+from c6seg.models.bundle_folder import Bundle
 
 PRECISIONS = ("auto", "bf16", "f32")
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """Runs a network on prepared pictures."""
+    """Runs a network on prepared pictures.
 
-    name: str
-    precision: str
+    ``name`` and ``device`` are words of :data:`c6seg.config.ENGINES`. ``precision`` is what it really computes in:
+    ``f32``, ``bf16``, ``f16``, or ``mixed`` where the device decides.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 (described above)
+
+    @property
+    def device(self) -> str: ...  # noqa: D102
+
+    @property
+    def precision(self) -> str: ...  # noqa: D102
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give probabilities (N, 1, H, W) for network inputs (N, 3, H, W); H and W are multiples of 32 px."""
+        """Give probabilities (N, 1, H, W) for network inputs (N, 3, H, W); H and W are multiples of 32 px.
+
+        Raises
+        ------
+        EngineError
+            It failed.
+        MemoryError
+            The batch does not fit into the memory of the processor; a smaller one may.
+        """
         ...
 
 
+def open_engine(
+    bundle: Bundle,
+    engine: str = "auto",
+    *,
+    precision: str = "auto",
+    threads: int | None = None,
+    cache: Path | bool = True,
+) -> Engine:
+    """Load a bundle's network into an engine that is replaced when it fails.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    engine
+        ``auto`` = the best that is there; ``openvino``, ``onnxruntime``, ``torch``; ``NAME:DEVICE`` picks the device.
+    precision
+        ``auto`` = the fastest that the device computes in, ``bf16`` or ``f32``.
+    threads
+        Processor threads; None = all that the process may use.
+    cache
+        Where the compiled network is kept for the next start: True = the user's cache folder, False = nowhere.
+
+    Raises
+    ------
+    ConfigError
+        No such engine or precision, or an engine that cannot compute in it.
+    MissingExtraError
+        The engine asked for is not installed; the message has the install line.
+    EngineError
+        The engine asked for cannot start, or none can.
+    BundleError
+        The files are missing, or no network of a bundle.
+    """
+    from c6seg.inference.engine_guard import GuardedEngine
+
+    check_precision(precision)
+    name, device = parse_engine(engine)
+    options: dict[str, Any] = {"threads": threads, "cache": cache}
+
+    def spare() -> Engine:
+        return _open(bundle, "openvino", "cpu", precision="f32", **options)
+
+    notes: list[str] = []
+    for choice, place in candidates() if name == "auto" else [(name, device)]:
+        try:
+            return GuardedEngine(_open(bundle, choice, place, precision=precision, **options), spare, notes)
+        except MemoryError as error:
+            raise EngineError(f"The network does not fit into memory: {one_line(error)}") from error
+        except (EngineError, UsageError, MissingExtraError) as error:
+            if name != "auto":
+                raise
+            notes.append(f"{choice} on {place} was not used: {error}")
+            runtime.logger.warning("%s", notes[-1])
+    raise EngineError(f"No engine can run the network. {notes[-1]}")
+
+
+def candidates() -> list[tuple[str, str]]:
+    """Engines and devices that this machine seems to have, best first.
+
+    A graphics device counts where it is clearly meant to be used: an NVIDIA one with torch or a CUDA build of ONNX
+    Runtime, any one with its DirectML build, which nobody installs by accident, and an Intel one that is a card of its
+    own. A graphics unit inside the processor is used on request (``openvino:gpu``).
+    """
+    found = []
+    cuda = machine.cuda_devices() > 0
+    if cuda and all(machine.installed(module) for module in ("torch", "segmentation_models_pytorch", "safetensors")):
+        found.append(("torch", "cuda"))
+    built = machine.onnxruntime_devices() if cuda or sys.platform == "win32" else ()  # looking takes a moment
+    if cuda and "cuda" in built:
+        found.append(("onnxruntime", "cuda"))
+    if "directml" in built:
+        found.append(("onnxruntime", "directml"))
+    if any(device.discrete for device in machine.openvino_devices() if device.name.startswith("GPU")):
+        found.append(("openvino", "gpu"))
+    found.append(("openvino", "cpu"))
+    if machine.installed("onnxruntime"):
+        found.append(("onnxruntime", "cpu"))
+    return found
+
+
+def _open(
+    bundle: Bundle, name: str, device: str | None, *, precision: str, threads: int | None, cache: Path | bool
+) -> Engine:
+    if name == "openvino":
+        from c6seg.inference.engine_openvino import OpenVinoEngine
+
+        return OpenVinoEngine(
+            bundle.onnx_path, device=device or "cpu", precision=precision, threads=threads, cache=cache
+        )
+    if name == "onnxruntime":
+        from c6seg.inference.engine_onnxruntime import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(bundle.onnx_path, device=device, precision=precision, threads=threads)
+    from c6seg.inference.engine_torch import TorchEngine
+
+    return TorchEngine(bundle, device=device, precision=precision, threads=threads)
+
+
+def describe(engine: Engine) -> dict[str, Any]:
+    """Give what a manifest says of an engine: name, device, precision; notes, where it is not what was begun with."""
+    told: dict[str, Any] = {"name": engine.name, "device": engine.device, "precision": engine.precision}
+    notes = list(getattr(engine, "notes", ()))
+    return told | ({"notes": notes} if notes else {})
+
+
+def check_precision(precision: str) -> None:
+    """Raise ConfigError if the name is none of :data:`PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise ConfigError(did_you_mean(precision, PRECISIONS, what="precision"))
+
+
 def choose_precision(precision: str) -> str:
-    """Turn ``auto`` into ``bf16`` where the processor multiplies bfloat16 in hardware, else ``f32``.
+    """Turn ``auto`` into what OpenVINO computes in on this processor: ``bf16`` where that is fast, else ``f32``.
 
     Raises
     ------
     ConfigError
         The name is none of ``auto``, ``bf16``, ``f32``.
     """
-    if precision not in PRECISIONS:
-        raise ConfigError(did_you_mean(precision, PRECISIONS, what="precision"))
+    check_precision(precision)
     if precision != "auto":
         return precision
-    return "bf16" if runtime.cpu_has_bf16() else "f32"
+    found = [device for device in machine.openvino_devices() if device.name == "CPU"]
+    return "bf16" if any("BF16" in device.capabilities for device in found) else "f32"
 
 
-class OpenVinoEngine:
-    """A bundle's ONNX network on the processor, through OpenVINO.
+def failure(engine: Engine, error: BaseException) -> EngineError | MemoryError:
+    """Make the exception that stands for what an engine's library raised, with its reason in one line.
 
-    Parameters
-    ----------
-    onnx_path
-        The network; its external weights are found beside it.
-    precision
-        ``auto``, ``bf16`` or ``f32``; the attribute of the same name is what was chosen.
-    threads
-        Processor threads; None = all that the process may use.
-    cache_dir
-        Folder in which OpenVINO keeps the compiled network; None = none.
-
-    Raises
-    ------
-    BundleError
-        The file is no network that OpenVINO reads, or its input or output is not as a bundle's must be.
+    Memory that runs out on the processor is a matter of the picture, and becomes a MemoryError; on another device it is
+    a matter of the engine.
     """
-
-    name = "openvino"
-
-    def __init__(
-        self, onnx_path: Path, *, precision: str = "auto", threads: int | None = None, cache_dir: Path | None = None
-    ) -> None:
-        self.precision = choose_precision(precision)
-        self._lock = threading.Lock()
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None:
-            options["INFERENCE_NUM_THREADS"] = int(threads)
-        if cache_dir is not None:
-            options["CACHE_DIR"] = str(cache_dir)
-        self._request = _compile(Path(onnx_path), options).create_infer_request()
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give probabilities (N, 1, H, W) for network inputs (N, 3, H, W)."""
-        with self._lock:  # a request holds one job; threads that share an engine take turns
-            self._request.infer({0: np.ascontiguousarray(batch, np.float32)})
-            return np.array(self._request.get_output_tensor(0).data, np.float32)
+    text = str(error).lower()
+    signs = ("out of memory", "bad_alloc", "failed to allocate", "can't allocate memory")
+    if engine.device == "cpu" and (isinstance(error, MemoryError) or any(sign in text for sign in signs)):
+        return MemoryError(one_line(error))
+    return EngineError(f"The engine {engine.name} on {engine.device} failed: {one_line(error)}")
 
 
-def _compile(path: Path, options: dict[str, Any]) -> Any:
-    """Read and compile; whatever OpenVINO raises becomes one line that names the file."""
-    if not path.is_file():
-        raise BundleError(f"The network '{path}' is missing. Install the bundle again.")
-    openvino = runtime.import_openvino()
-    try:
-        core = openvino.Core()
-        model = core.read_model(path)
-        found = _shapes(model)
-        if found != ("?,3,?,?", "?,1,?,?"):
-            raise BundleError(
-                f"The network '{path}' maps ({found[0]}) to ({found[1]}); a bundle's maps (N,3,H,W) to (N,1,H,W) "
-                "with free N, H and W. Export it with c6seg."
-            )
-        return core.compile_model(model, "CPU", options)
-    except RuntimeError as error:
-        reason = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "unknown reason")
-        raise BundleError(f"OpenVINO cannot run the network '{path}': {reason}") from error
-
-
-def _shapes(model: Any) -> tuple[str, str]:
-    def text(port: Any) -> str:
-        return ",".join("?" if size.is_dynamic else str(size.get_length()) for size in port.partial_shape)
-
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        return f"{len(model.inputs)} inputs", f"{len(model.outputs)} outputs"
-    return text(model.input(0)), text(model.output(0))
+def one_line(error: BaseException) -> str:
+    """Reason in one line; OpenVINO begins with where it was and ends with what it was."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1] if lines[0].startswith("Exception from") else lines[0]
 
 
 def predict_pixels(
@@ -139,6 +220,7 @@ def predict_pixels(
     NDArray
         Probability of cell, float32 (Y, X).
     """
+    from c6seg.inference.engine_openvino import OpenVinoEngine
     from c6seg.inference.tiling import predict
     from c6seg.transforms.preprocess import Preprocess
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError, UsageError
-from c6seg.inference.engine import Engine, OpenVinoEngine
+from c6seg.inference.engine import Engine, open_engine
 from c6seg.inference.quality import shows_nothing
 from c6seg.inference.tiling import predict
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
@@ -92,16 +92,20 @@ class Segmenter:
     config
         Options.
     engine
-        What runs the network; None = OpenVINO.
+        What runs the network; None = the one that the options name, which is replaced if it fails.
     threads
         Processor threads; None = all that the process may use.
-    cache_dir
-        Folder in which the engine keeps the compiled network; None = none.
+    cache
+        Where the compiled network is kept for the next start: True = the user's cache folder, False = nowhere.
 
     Raises
     ------
     BundleError
         The bundle is unknown, incomplete or altered.
+    EngineError
+        The engine cannot start.
+    MissingExtraError
+        The engine is not installed.
     UsageError
         An option that this version cannot honour.
 
@@ -120,7 +124,7 @@ class Segmenter:
         *,
         engine: Engine | None = None,
         threads: int | None = None,
-        cache_dir: Path | None = None,
+        cache: Path | bool = True,
     ) -> None:
         self.config = config or SegmentConfig()
         if self.config.clusters != "include":
@@ -129,8 +133,9 @@ class Segmenter:
                 "dense clusters are always included. Leave the option out or say include."
             )
         self.bundle = model if isinstance(model, Bundle) else open_bundle(model)
-        self.engine: Engine = engine or OpenVinoEngine(
-            self.bundle.onnx_path, precision=self.config.precision, threads=threads, cache_dir=cache_dir
+        self.model_sha256 = self.bundle.sha256()  # now: the bundle may be gone when the tables are written
+        self.engine: Engine = engine or open_engine(
+            self.bundle, self.config.engine, precision=self.config.precision, threads=threads, cache=cache
         )
         self._preprocess = Preprocess(self.bundle.spec.preprocess)
 

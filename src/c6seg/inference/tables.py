@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from c6seg import runtime
+from c6seg.inference.engine import describe
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.models.bundle_spec import BundleSpec
 
@@ -115,14 +116,14 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
         "model": {
             "name": spec.name,
             "version": spec.version,
-            "sha256": bundle.sha256(),
+            "sha256": segmenter.model_sha256,
             "path": spec.name if bundle.origin == "embedded" else str(bundle.path),
             "licence": spec.licence,
             "calibration": _calibration(spec),
         },
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},
-        "engine": {"name": segmenter.engine.name, "precision": segmenter.engine.precision},
+        "engine": describe(segmenter.engine),
         "seconds": round(seconds, 3),
         "complete": not result.interrupted,
         "resumed": result.resumed,

@@ -11,6 +11,7 @@ import typer
 import c6seg
 from c6seg.interfaces import cli_data, cli_growth, cli_models, cli_train, cli_watch
 from c6seg.interfaces.cli_base import (
+    ENGINE,
     HELP_NAMES,
     SOME_FAILED,
     WRONG_USE,
@@ -98,6 +99,7 @@ def segment(
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
+    engine: Annotated[str | None, ENGINE] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
     memory: Annotated[
         int | None, typer.Option(metavar="MB", help="Memory for the network; larger images are cut into tiles.")
@@ -118,6 +120,7 @@ def segment(
         "pixel_size_um": pixel_size,
         "clusters": clusters,
         "threshold": threshold,
+        "engine": engine,
         "precision": precision,
         "memory_mb": memory,
         "max_pixels": max_pixels,
@@ -183,6 +186,7 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
+    engine: Annotated[str | None, ENGINE] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
     layout: Annotated[str, typer.Option(help="Layout of the data set; auto = look.")] = "auto",
 ) -> None:
@@ -193,7 +197,7 @@ def evaluate(
     """
     from c6seg import api
 
-    options = {"pixel_size_um": pixel_size, "threshold": threshold, "precision": precision}
+    options = {"pixel_size_um": pixel_size, "threshold": threshold, "engine": engine, "precision": precision}
     with progress_bar("Scoring") as progress:
         evaluation = api.evaluate(
             data,

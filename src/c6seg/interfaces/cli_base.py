@@ -116,6 +116,11 @@ def progress_bar(what: str) -> Iterator[Callable[[float, int, str], None] | None
         yield show
 
 
+ENGINE: Any = typer.Option(
+    metavar="NAME", help="What runs the network: auto, openvino, onnxruntime, torch; openvino:gpu picks a device."
+)
+"""The option of every verb that runs a network."""
+
 _STATE = {"verbosity": 0}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from c6seg.interfaces.cli_base import SOME_FAILED, quiet, say, warn
+from c6seg.interfaces.cli_base import ENGINE, SOME_FAILED, quiet, say, warn
 from c6seg.interfaces.cli_growth import EXCLUDE, INTERVAL, PATTERN, PLATE, growth_options
 from c6seg.interfaces.cli_growth import show as show_growth
 
@@ -52,6 +52,7 @@ def watch(
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
+    engine: Annotated[str | None, ENGINE] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
     memory: Annotated[
         int | None, typer.Option(metavar="MB", help="Memory for the network; larger images are cut into tiles.")
@@ -67,6 +68,7 @@ def watch(
     given = {
         "pixel_size_um": pixel_size,
         "threshold": threshold,
+        "engine": engine,
         "precision": precision,
         "memory_mb": memory,
         "max_pixels": max_pixels,
