@@ -104,7 +104,8 @@ def analyse(
     cache
         Kept between analyses of one growing culture.
     quick
-        Leave the figures of all series together as they were, where ``cache`` has them.
+        Leave the figures of all series together, where ``cache`` has them, and ``growth.xlsx`` and ``report.json`` as
+        they were.
     progress
         Called with (series done, series in all, name).
 
@@ -258,7 +259,7 @@ def _write(
     both: dict[str, Any] = {**shared, "methods": methods, "plate": made.plate, "wounds": made.wounds, "title": title}
     if not quick:
         write_workbook(out / "growth.xlsx", **both)
-    write_record(out / "report.json", **both, config=config, manifest=manifest, truth=truth, failures=made.failures)
+        write_record(out / "report.json", **both, config=config, manifest=manifest, truth=truth, failures=made.failures)
     write_report(
         out,
         **both,

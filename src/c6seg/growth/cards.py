@@ -218,7 +218,7 @@ def _wound_facts(fit: WoundFit) -> Iterator[tuple[str, str]]:
     if fit.closure_per_h is not None:
         yield "Closes", _hourly(fit)
     if fit.front_um_per_h is not None:
-        yield "Each front", interval(fit.front_um_per_h, fit.front_lower, fit.front_upper, "µm per h")
+        yield "Front" if fit.shape in {"round", "edge"} else "Each front", interval(fit.front_um_per_h, fit.front_lower, fit.front_upper, "µm per h")
     if fit.half_h is not None:
         yield "Half closed after", interval(fit.half_h, fit.half_lower, fit.half_upper, "h")
     if fit.lag_h is not None:

@@ -240,7 +240,8 @@ def wound_chart(fit: WoundFit) -> str:
             plot.band(fit.curve_time_h[some], 100 * fit.curve_lower[some], 100 * fit.curve_upper[some], "band")
         plot.line(fit.curve_time_h[some], 100 * fit.curve_gap[some], "fit")
     if fit.half_h is not None:
-        half = float(times[0]) + fit.half_h
+        begin = times[0] if fit.curve_time_h is None else fit.curve_time_h[0]  # the first time with a gap
+        half = float(begin) + fit.half_h
         plot.moment(half, "lag", f"half closed, {short(fit.half_h)} h")
     plot.bars(fit.time_h, 100 * fit.lower, 100 * fit.upper, "bar")
     plot.dots(fit.time_h, 100 * fit.gap, "dot")
