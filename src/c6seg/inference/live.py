@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,7 +101,7 @@ class LiveBatch:
                 self._digests[str(entry["sha256"])] = name if stale == other else other
 
     def __len__(self) -> int:
-        return len(self._counted())
+        return sum(entry.get("path") is not None for entry in self._journal.entries.values())
 
     def remembers(self, path: Path, stamp: Stamp) -> bool:
         """Whether a file is done and looks, unread, as it did then."""
@@ -271,9 +272,7 @@ class LiveBatch:
     def _counted(self) -> list[tuple[Path, Entry]]:
         """Images of this and earlier watches, in the order in which a batch would have them."""
         entries = [entry for entry in self._journal.entries.values() if entry.get("path") is not None]
-        return sorted(
-            ((self.folder / entry["path"], entry) for entry in entries), key=lambda pair: natural_key(pair[0])
-        )
+        return sorted(((self.folder / entry["path"], entry) for entry in entries), key=lambda pair: _order(pair[0]))
 
     def _place(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -307,6 +306,9 @@ def open_live(folder: Path, out: Path, segmenter: Segmenter, *, hints: Hints | N
                 out,
             )
         yield LiveBatch(folder, out, segmenter, journal, hints=hints)
+
+
+_order = lru_cache(maxsize=65536)(natural_key)
 
 
 def _digest(path: Path) -> str:

@@ -29,6 +29,9 @@ REST_S = 15.0
 RETRY_S = (2.0, 30.0)
 """First and longest pause between two tries while results cannot be written."""
 
+FULL_S = 300.0
+"""Where no such rest comes, it is made in full after so long."""
+
 THOROUGH_S = 2.0
 """Whether files that are done have changed is asked this often; new ones are looked for all the time."""
 
@@ -87,7 +90,7 @@ class Watcher(Generic[S]):
         self._away = self._full = ""  # what is wrong with the watched folder, with writing
         self._retry_at = self._retry_s = 0.0
         self._behind, self._rough = True, False  # the tables lack something; the report was made quickly
-        self._updated = self._active = time.monotonic()
+        self._updated = self._active = self._full_at = time.monotonic()
         self._look_s = self._thorough_at = 0.0
         self._changed_at: float | None = None
 
@@ -128,7 +131,7 @@ class Watcher(Generic[S]):
             return
         if self._behind and (due < 2 or now - self._updated > BUSY_S):
             self._update(quick=True)
-        elif self._rough and not due and now - self._active > REST_S:
+        elif self._rough and not due and (now - self._active > REST_S or now - self._full_at > FULL_S):
             self._update(quick=False)
 
     def _look(self, *, thorough: bool = False) -> None:
@@ -234,6 +237,8 @@ class Watcher(Generic[S]):
             return
         self._full, self._behind, self._rough, self._retry_s = "", False, quick, 0.0
         self._updated = time.monotonic()
+        if not quick:
+            self._full_at = self._updated
         if self._changed_at is not None:
             changes = {**changes, "seconds": max(0.0, time.time() - self._changed_at)}
             self._changed_at = None
