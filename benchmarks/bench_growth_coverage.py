@@ -16,7 +16,7 @@ import numpy as np
 
 from c6seg.config import GrowthConfig
 from c6seg.growth.curves import GrowthFit, fit_growth
-from c6seg.growth.laws import Law, confluence_at
+from c6seg.growth.fits.laws import Law, confluence_at
 from common import Report, parser
 
 

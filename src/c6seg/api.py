@@ -156,7 +156,7 @@ def grow(
     """
     from c6seg.errors import DataError, UsageError
     from c6seg.growth.analysis import analyse, is_results, read_results
-    from c6seg.growth.plate_map import read_plate_map
+    from c6seg.growth.plates.map import read_plate_map
 
     options = config if isinstance(config, GrowthConfig) else load_config(GrowthConfig, config)
     given = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]

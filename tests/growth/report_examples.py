@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.growth.plate_results import (
+from c6seg.growth.fits.verdicts import Curve, GrowthFit
+from c6seg.growth.plates.results import (
     Comparison,
     Design,
     DoseResponse,
@@ -19,8 +20,7 @@ from c6seg.growth.plate_results import (
     WellInfo,
 )
 from c6seg.growth.series import Series
-from c6seg.growth.verdicts import Curve, GrowthFit
-from c6seg.growth.wound_results import WoundFit
+from c6seg.growth.wounds.results import WoundFit
 
 Floats = NDArray[np.float64]
 DESIGN = "With 4 wells in a group and 11 of the control, a difference of 0.0042 per h is found with a power of 80 %."

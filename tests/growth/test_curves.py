@@ -8,9 +8,9 @@ import pytest
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import DataError
-from c6seg.growth.advice import NUMBERS
 from c6seg.growth.curves import GrowthFit, fit_growth, fit_series
-from c6seg.growth.fitting import fit_law
+from c6seg.growth.fits.advice import NUMBERS
+from c6seg.growth.fits.fitting import fit_law
 from c6seg.growth.series import Series
 
 QUICK = GrowthConfig(bootstrap=300)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from c6seg.config import GrowthConfig
 from c6seg.errors import OutputError
 from c6seg.growth.curves import fit_series
+from c6seg.growth.fits.verdicts import GrowthFit
 from c6seg.growth.plate import analyse_plate
-from c6seg.growth.plate_map import read_plate_map
-from c6seg.growth.plate_results import PlateMap, PlateResult, PlateWell, WellInfo
-from c6seg.growth.plate_tables import write_plate_tables
+from c6seg.growth.plates.map import read_plate_map
+from c6seg.growth.plates.results import PlateMap, PlateResult, PlateWell, WellInfo
+from c6seg.growth.plates.tables import write_plate_tables
 from c6seg.growth.series import Series
-from c6seg.growth.verdicts import GrowthFit
 
 
 def series(

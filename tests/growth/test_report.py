@@ -15,15 +15,15 @@ from PIL import Image
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import OutputError
-from c6seg.growth.cards import digest
 from c6seg.growth.curves import GrowthFit, fit_series
-from c6seg.growth.figures import FORMATS, Truth
-from c6seg.growth.interval import Calibration
 from c6seg.growth.measure import Measurement
-from c6seg.growth.methods import Methods, describe_methods
 from c6seg.growth.report import ReportCache, safe_name, shared_notes, spread, write_report
+from c6seg.growth.reporting.cards import digest
+from c6seg.growth.reporting.figures import FORMATS, Truth
+from c6seg.growth.reporting.methods import Methods, describe_methods
+from c6seg.growth.reporting.tables import FIT_COLUMNS, GROWTH_COLUMNS, write_fits, write_growth
 from c6seg.growth.series import Series, group_series
-from c6seg.growth.tables import FIT_COLUMNS, GROWTH_COLUMNS, write_fits, write_growth
+from c6seg.growth.timeline.interval import Calibration
 from c6seg.runtime import write_text
 
 CONFIG = GrowthConfig(bootstrap=200)
@@ -181,7 +181,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
             write_text(path.with_name(path.name + suffix), "drawn")
         return "<svg/>"
 
-    monkeypatch.setattr("c6seg.growth.desk.save", save)
+    monkeypatch.setattr("c6seg.growth.reporting.desk.save", save)
 
 
 def place_of(page: Page) -> list[str]:

@@ -8,9 +8,9 @@ import pytest
 
 from c6seg.data.images import find_images, read_image
 from c6seg.errors import DataError, UsageError
-from c6seg.growth.interval import Calibration
 from c6seg.growth.measure import Measurement
 from c6seg.growth.series import BY_INTERVAL, BY_NAME, BY_TAG, group_series
+from c6seg.growth.timeline.interval import Calibration
 
 
 def named(name: str, confluence: float = 0.3, **known: object) -> Measurement:

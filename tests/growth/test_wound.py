@@ -14,10 +14,10 @@ from c6seg.errors import DataError
 from c6seg.growth.measure import Measurement
 from c6seg.growth.series import Series, group_series
 from c6seg.growth.wound import analyse_wounds, fit_wound
-from c6seg.growth.wound_draws import between_fields, mean_of_fields
-from c6seg.growth.wound_fields import tracks
-from c6seg.growth.wound_law import RATE, fit_closing, half_time_h, law, refit
-from c6seg.growth.wound_results import WoundFit
+from c6seg.growth.wounds.draws import between_fields, mean_of_fields
+from c6seg.growth.wounds.fields import tracks
+from c6seg.growth.wounds.law import RATE, fit_closing, half_time_h, law, refit
+from c6seg.growth.wounds.results import WoundFit
 
 HOURS = np.arange(0.0, 25.0, 2.0)
 START, RATE_PER_H = 0.4, 0.05

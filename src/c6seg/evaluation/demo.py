@@ -14,7 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from c6seg.growth.analysis import GrowthResult
-    from c6seg.growth.figures import Truth
+    from c6seg.growth.reporting.figures import Truth
 
 # A control, two cultures that a treatment slows, and one that does not grow.
 DEMO_DOUBLING_TIMES_H = {"A1": 20.0, "A2": 28.0, "A3": 40.0, "A4": math.inf}
@@ -52,7 +52,7 @@ def demo_truth(table: Path, masks: Path) -> dict[str, Truth]:
     """
     from c6seg.data.annotations import MaskFile
     from c6seg.evaluation.metrics import count, dice
-    from c6seg.growth.figures import Truth
+    from c6seg.growth.reporting.figures import Truth
 
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     with table.open(newline="", encoding="utf-8") as file:

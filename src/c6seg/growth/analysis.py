@@ -9,14 +9,14 @@ from typing import Any
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import UsageError
-from c6seg.growth.cards import digest
 from c6seg.growth.curves import GrowthFit, fit_series
-from c6seg.growth.desk import ReportCache
-from c6seg.growth.interval import Calibration
-from c6seg.growth.plate_results import PlateMap, PlateResult
+from c6seg.growth.plates.results import PlateMap, PlateResult
+from c6seg.growth.reporting.cards import digest
+from c6seg.growth.reporting.desk import ReportCache
 from c6seg.growth.results import Library, Results, is_results, read_results, told_apart
 from c6seg.growth.series import Series, group_series
-from c6seg.growth.wound_results import WoundFit
+from c6seg.growth.timeline.interval import Calibration
+from c6seg.growth.wounds.results import WoundFit
 from c6seg.runtime import make_folder
 
 __all__ = ["GrowthCache", "GrowthResult", "Results", "analyse", "is_results", "read_results"]
@@ -116,7 +116,7 @@ def analyse(
     OutputError
         The folder cannot be written.
     """
-    from c6seg.growth.methods import describe_methods
+    from c6seg.growth.reporting.methods import describe_methods
 
     kept = cache if cache is not None else GrowthCache()
     results = told_apart(results)
@@ -150,7 +150,7 @@ def _series(
     results: Sequence[Results], library: Library, config: GrowthConfig, calibration: Calibration | None
 ) -> list[Series]:
     """Sort into series; dates of files are looked at only where nothing else gives a time."""
-    from c6seg.growth.times import read_file_times
+    from c6seg.growth.timeline.times import read_file_times
 
     rows = [row for one in results for row in one.measurements]
 
@@ -240,20 +240,20 @@ def _write(
     kept: GrowthCache,
     quick: bool,
 ) -> None:
-    from c6seg.growth.record import write_record
     from c6seg.growth.report import write_report
-    from c6seg.growth.tables import write_fits, write_growth
-    from c6seg.growth.workbook import write_workbook
+    from c6seg.growth.reporting.record import write_record
+    from c6seg.growth.reporting.tables import write_fits, write_growth
+    from c6seg.growth.reporting.workbook import write_workbook
 
     out, shared = make_folder(made.out), {"series": made.series, "fits": made.fits}
     write_growth(out / "growth.csv", made.series)
     write_fits(out / "fits.csv", made.series, made.fits)
     if made.plate is not None:
-        from c6seg.growth.plate_tables import write_plate_tables
+        from c6seg.growth.plates.tables import write_plate_tables
 
         write_plate_tables(out, made.plate)
     if made.wounds:
-        from c6seg.growth.wound_tables import write_wound_tables
+        from c6seg.growth.wounds.tables import write_wound_tables
 
         write_wound_tables(out, made.wounds)
     both: dict[str, Any] = {**shared, "methods": methods, "plate": made.plate, "wounds": made.wounds, "title": title}

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import DataError
-from c6seg.growth.laws import LAG, Floats, K, R, confluence_at, specific_rate
-from c6seg.growth.resampling import resample
-from c6seg.growth.selection import (
+from c6seg.growth.fits.laws import LAG, Floats, K, R, confluence_at, specific_rate
+from c6seg.growth.fits.resampling import resample
+from c6seg.growth.fits.selection import (
     ALIKE,
     Bools,
     Candidate,
@@ -25,8 +25,17 @@ from c6seg.growth.selection import (
     fit_candidates,
     mask_shift,
 )
+from c6seg.growth.fits.verdicts import (
+    Curve,
+    GrowthFit,
+    error_of,
+    excluded,
+    hours_text,
+    percent,
+    refuse_after,
+    refuse_before,
+)
 from c6seg.growth.series import Series
-from c6seg.growth.verdicts import Curve, GrowthFit, error_of, excluded, hours_text, percent, refuse_after, refuse_before
 from c6seg.runtime import seed_for
 
 __all__ = ["Curve", "GrowthFit", "fit_growth", "fit_series"]

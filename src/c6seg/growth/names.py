@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from c6seg.growth.patterns import Words, compile_text, read_words
+from c6seg.growth.timeline.patterns import Words, compile_text, read_words
 
 
 @dataclass(frozen=True, slots=True)

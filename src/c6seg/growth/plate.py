@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from c6seg.growth.compare import compare_groups, fit_rates, group_rates
-from c6seg.growth.dose import dose_responses
-from c6seg.growth.edge import edge_notes
-from c6seg.growth.plate_groups import group_wells, well_label
-from c6seg.growth.plate_join import Joined, join
-from c6seg.growth.plate_layout import is_edge, plate_size, well_position
-from c6seg.growth.plate_map import few
-from c6seg.growth.plate_results import PlateMap, PlateResult, PlateWell, WellInfo
+from c6seg.growth.fits.verdicts import GrowthFit
+from c6seg.growth.plates.compare import compare_groups, fit_rates, group_rates
+from c6seg.growth.plates.dose import dose_responses
+from c6seg.growth.plates.edge import edge_notes
+from c6seg.growth.plates.groups import group_wells, well_label
+from c6seg.growth.plates.join import Joined, join
+from c6seg.growth.plates.layout import is_edge, plate_size, well_position
+from c6seg.growth.plates.map import few
+from c6seg.growth.plates.results import PlateMap, PlateResult, PlateWell, WellInfo
 from c6seg.growth.series import Series
-from c6seg.growth.verdicts import GrowthFit
 from c6seg.growth.words import percent
 
 # Mean confluence of a blank from which it is not empty.
@@ -41,7 +41,7 @@ def analyse_plate(
     fits
         Of these series, in the same order.
     plate_map
-        Of :func:`~c6seg.growth.plate_map.read_plate_map`.
+        Of :func:`~c6seg.growth.plates.map.read_plate_map`.
     confidence
         Of all intervals; differences are claimed at one minus it.
     """

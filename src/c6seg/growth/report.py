@@ -9,21 +9,21 @@ from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c6seg.growth.cards import digest
-from c6seg.growth.chart import spark
 from c6seg.growth.curves import GrowthFit
-from c6seg.growth.desk import Desk, ReportCache
-from c6seg.growth.figures import Truth
-from c6seg.growth.heat_map import colour_scale, heat_maps
-from c6seg.growth.methods import Methods
-from c6seg.growth.pictures import Darkroom, Timed, amounts, spread
-from c6seg.growth.plate_page import group_rows, plate_headline, well_labels
-from c6seg.growth.plate_results import PlateResult
-from c6seg.growth.scales import common_axes
+from c6seg.growth.plates.results import PlateResult
+from c6seg.growth.reporting.cards import digest
+from c6seg.growth.reporting.chart import spark
+from c6seg.growth.reporting.desk import Desk, ReportCache
+from c6seg.growth.reporting.figures import Truth
+from c6seg.growth.reporting.heat_map import colour_scale, heat_maps
+from c6seg.growth.reporting.methods import Methods
+from c6seg.growth.reporting.pictures import Darkroom, Timed, amounts, spread
+from c6seg.growth.reporting.plate_page import group_rows, plate_headline, well_labels
+from c6seg.growth.reporting.scales import common_axes
+from c6seg.growth.reporting.whole_figures import drawings
 from c6seg.growth.series import Series
-from c6seg.growth.whole_figures import drawings
 from c6seg.growth.words import confidence_text, counted, number, percent, safe_name, sentence, short
-from c6seg.growth.wound_results import WoundFit
+from c6seg.growth.wounds.results import WoundFit
 from c6seg.runtime import make_folder, write_text
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _templates() -> Environment:
     from markupsafe import Markup
 
     room = Environment(
-        loader=PackageLoader("c6seg.growth"),
+        loader=PackageLoader("c6seg.growth.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

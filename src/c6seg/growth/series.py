@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from c6seg.data.images import natural_key
 from c6seg.errors import UsageError
-from c6seg.growth.clock import Tick, order_notes, same_picture_note, same_pictures, step_notes
-from c6seg.growth.interval import Calibration, confluence_interval
 from c6seg.growth.measure import Measurement, few, size_notes
 from c6seg.growth.names import NameParts, parse_name
-from c6seg.growth.samples import Lost, Sample, exclusion_note, lost_notes, read_samples
-from c6seg.growth.times import BY_INTERVAL, BY_NAME, BY_TAG, NO_TIMES, FileTime, Timed, assign_times
+from c6seg.growth.timeline.clock import Tick, order_notes, same_picture_note, same_pictures, step_notes
+from c6seg.growth.timeline.interval import Calibration, confluence_interval
+from c6seg.growth.timeline.samples import Lost, Sample, exclusion_note, lost_notes, read_samples
+from c6seg.growth.timeline.times import BY_INTERVAL, BY_NAME, BY_TAG, NO_TIMES, FileTime, Timed, assign_times
 
 __all__ = ["BY_INTERVAL", "BY_NAME", "BY_TAG", "NameParts", "Series", "group_series", "parse_name"]
 
@@ -119,7 +119,7 @@ def group_series(
     calibration
         Error of the masks, for the interval; None = they are exact.
     file_times
-        Times by image name for files that carry none, see :func:`~c6seg.growth.times.read_file_times`.
+        Times by image name for files that carry none, see :func:`~c6seg.growth.timeline.times.read_file_times`.
 
     Raises
     ------

@@ -10,10 +10,10 @@ import numpy as np
 
 from c6seg.growth.measure import few
 from c6seg.growth.series import Floats, Series
-from c6seg.growth.wound_draws import mean_of_fields
-from c6seg.growth.wound_fields import FieldCourse, MaskOf, PixelSizeOf, excluded, follow_field, tracks
-from c6seg.growth.wound_fit import fit_wound
-from c6seg.growth.wound_results import WoundFit
+from c6seg.growth.wounds.draws import mean_of_fields
+from c6seg.growth.wounds.fields import FieldCourse, MaskOf, PixelSizeOf, excluded, follow_field, tracks
+from c6seg.growth.wounds.fit import fit_wound
+from c6seg.growth.wounds.results import WoundFit
 
 __all__ = ["analyse_wounds", "fit_wound"]
 

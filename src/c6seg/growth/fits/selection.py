@@ -1,0 +1,225 @@
+"""Which growth law: candidates on one series, their probabilities, and draws of the rate over all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c6seg.growth.fits.fitting import Fit, fit_law, noise_scale
+from c6seg.growth.fits.laws import FULL_FIELD, GOMPERTZ, LAG, LOGISTIC, RICHARDS, A, Floats, K, R, slopes
+from c6seg.growth.fits.refitting import refit
+from c6seg.growth.fits.resampling import criterion, resample
+
+Bools = NDArray[np.bool_]
+# Largest constant error of the masks, as a part of the mean confluence.
+MASK_PART = 0.05
+# Fields of a well count as differing in rate where chance would do it less often than this.
+DIFFERENT = 0.1
+# A plateau that is assumed, not seen, costs a law half as much as a parameter in AIC.
+ASSUMED = 1.0
+# Least growth at which a bend of the curve can mean anything.
+RISE = 1.1
+# Laws whose AICc differs by no more than this describe the data alike (Burnham and Anderson 2002, section 2.6).
+ALIKE = 2.0
+# Fewest times from which a law with one more parameter is tried: three more than it has parameters.
+SPARE = 3
+# A lag counts where the times after it can carry a rate alone.
+AFTER_LAG = 4
+# Width of the rounded corner at the end of a lag, in median intervals.
+SOFTNESS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One law fitted to one series.
+
+    Parameters
+    ----------
+    fit
+        The fit on the times ``used``.
+    used
+        (T,) bool.
+    aic, aicc
+        Akaike's criterion on the times that all candidates share, those before saturation.
+    cost
+        What is added to it, so that many bent laws together are no likelier beforehand than the one straight law.
+    """
+
+    fit: Fit
+    used: Bools
+    aic: float
+    aicc: float
+    cost: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of the law, with its lag."""
+        return self.fit.law.name + (" with lag" if self.fit.law.lags else "")
+
+    @property
+    def plateau(self) -> float | None:
+        """Confluence where the law levels off; None where the data do not show it."""
+        return 1 / float(self.fit.parameters[K]) if K in self.fit.law.free else None
+
+
+def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidate]:
+    """Fit the exponential, logistic, Gompertz and Richards law, each without and with a lag, simplest first.
+
+    The logistic is fitted twice: with a full field as its plateau, and with a plateau of its own.
+
+    Parameters
+    ----------
+    hours
+        (T,) since the first time.
+    values
+        (T,) confluence.
+    early
+        (T,) bool, times before saturation.
+    """
+    scale = noise_scale(hours, values)
+    first = hours[early], values[early], scale[early]
+    exponential = fit_law(*first)
+    found = [Candidate(exponential, early, *criterion(*first[:2], exponential))]
+    if exponential.fitted[-1] < RISE * exponential.fitted[0]:
+        return found
+    softness_h = SOFTNESS * float(np.median(np.diff(hours)))
+    size = int(early.sum())
+    plain: list[Fit] = [fit_law(hours, values, scale, FULL_FIELD)]
+    for law in (LOGISTIC, GOMPERTZ, RICHARDS):
+        if values.size >= len(law.free) + SPARE - (law is LOGISTIC):
+            plain.append(fit_law(hours, values, scale, law, near=plain[-1] if law is RICHARDS else plain[0]))
+    late = [_lagging(exponential, first, softness_h)] if size >= 2 + 1 + SPARE else []
+    late = [one for one in late if _enough_after(one, first[0])]
+    found += [Candidate(one, early, *criterion(*first[:2], one)) for one in late]
+    bent = list(plain)
+    for fit in plain:
+        if fit.law.name != "Richards" and size >= fit.free + 1 + SPARE:
+            one = _lagging(fit, (hours, values, scale), softness_h)
+            bent += [one] if _enough_after(one, first[0]) else []
+    for fit in bent:
+        # where later times show the plateau, the laws are compared on the times before it
+        same = fit if early.all() else fit_law(*first, fit.law.pinned(fit.parameters, A, R, LAG), near=fit)
+        assumed = ASSUMED if K not in fit.law.free else 0.0
+        found.append(Candidate(fit, np.ones_like(early), *criterion(*first[:2], same), assumed))
+    many = 2 * math.log(len(found) - 1)
+    return [found[0], *sorted((replace(one, cost=one.cost + many) for one in found[1:]), key=lambda one: one.fit.free)]
+
+
+def _lagging(fit: Fit, data: tuple[Floats, Floats, Floats], softness_h: float) -> Fit:
+    return fit_law(*data, fit.law.with_lag(softness_h), near=fit)
+
+
+def _enough_after(fit: Fit, hours: Floats) -> bool:
+    """Whether a lag is one: longer than half an interval, and with times enough after it."""
+    lag = float(fit.parameters[LAG])
+    return lag > 0.5 * float(np.median(np.diff(hours))) and int((hours >= lag).sum()) >= AFTER_LAG
+
+
+def akaike_weights(candidates: Sequence[Candidate]) -> Floats:
+    """Return the probability of each law by AICc; with too few times for it, by AIC among the simplest laws."""
+    scores = np.array([one.aicc + one.cost for one in candidates])
+    if not np.isfinite(scores).any():
+        scores = np.array([one.aic + one.cost if one.fit.free == 2 else math.inf for one in candidates])
+    chance = np.exp(-0.5 * (scores - scores.min()))
+    return np.asarray(chance / chance.sum())
+
+
+def choose(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the simplest of the laws that describe the data as well as the one of the lowest AICc."""
+    weights = akaike_weights(candidates)
+    best = candidates[int(weights.argmax())]
+    if not math.isfinite(best.aicc):
+        return candidates[0]
+    return next(one for one in candidates if one.aicc + one.cost <= best.aicc + best.cost + ALIKE)
+
+
+def draw(
+    candidates: Sequence[Candidate],
+    weights: Floats,
+    hours: Floats,
+    values: Floats,
+    number: int,
+    rng: np.random.Generator,
+) -> list[tuple[Candidate, Floats]]:
+    """Return ``number`` draws of the parameters, from each law as many as it is probable."""
+    counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(weights)]) * number)).astype(int)
+    return [
+        (one, resample(hours[one.used], values[one.used], one.fit, int(count), rng))
+        for one, count in zip(candidates, counts, strict=True)
+        if count
+    ]
+
+
+def mask_shift(hours: Floats, values: Floats, chosen: Candidate, error: float, *, arcsine: float = 0.0) -> float:
+    """Return by how much the rate moves when all confluences are off alike, as masks that are too wide make it.
+
+    Parameters
+    ----------
+    hours
+        (T,) since the first time.
+    values
+        (T,) confluence.
+    chosen
+        The law that describes them.
+    error
+        Constant error of the confluence; at most :data:`MASK_PART` of the mean is taken.
+    arcsine
+        Constant error of asin(sqrt(confluence)), as a calibration of the model measures it.
+    """
+    time, known = hours[chosen.used], values[chosen.used]
+    step = min(error, MASK_PART * float(known.mean()))
+    turned = np.arcsin(np.sqrt(known))
+    off = np.stack([np.sin(np.clip(turned + side * arcsine, 0, np.pi / 2)) ** 2 + side * step for side in (1, -1)])
+    off = np.maximum(off, 0.0)
+    more, less = _only_start_and_rate(time, off, np.broadcast_to(1 / chosen.fit.scale, off.shape), chosen.fit)[:, R]
+    return float(less - more) / 2
+
+
+def between_fields(hours: Floats, fields: Floats, chosen: Candidate, number: int, rng: np.random.Generator) -> Floats:
+    """Return draws of what the mean rate of the fields may be off, beyond the noise within each of them.
+
+    The fields' own rates are compared with the errors of their fits (F test); where they differ, the excess variance,
+    divided by the number of fields, is drawn from Student's t.
+
+    Parameters
+    ----------
+    hours
+        (T,) since the first time.
+    fields
+        (F, T) confluence of each field; NaN where missing.
+    chosen
+        The law that describes their mean.
+    number
+        How many draws.
+    rng
+        Source of chance.
+    """
+    from scipy import stats
+
+    time, parts = hours[chosen.used], fields[:, chosen.used]
+    present = ~np.isnan(parts)
+    parts, present = parts[present.sum(axis=1) >= 4], present[present.sum(axis=1) >= 4]
+    count = len(parts)
+    if count < 2:
+        return np.zeros(number)
+    values, weights = np.where(present, parts, 0.0), present / chosen.fit.scale
+    each = _only_start_and_rate(time, values, weights, chosen.fit)
+    fitted, by = slopes(chosen.fit.law, each, time)
+    by, off = by[..., :2] * weights[..., None], (fitted - values) * weights
+    freedom = present.sum(axis=1) - 2
+    normal = np.einsum("bti,btj->bij", by, by) + 1e-12 * np.eye(2)
+    within = float(np.mean(np.linalg.inv(normal)[:, 1, 1] * (off**2).sum(axis=1) / freedom))
+    spread = float(np.var(each[:, R], ddof=1))
+    if within <= 0 or stats.f.sf(spread / within, count - 1, int(freedom.sum())) > DIFFERENT:
+        return np.zeros(number)
+    error = math.sqrt(max(0.0, spread - within) / count)
+    # two fields give one difference; Student's t with one degree of freedom would refuse nearly every pair
+    return np.asarray(error * rng.standard_t(max(2, count - 1), number))
+
+
+def _only_start_and_rate(time: Floats, values: Floats, weights: Floats, fit: Fit) -> Floats:
+    return refit(time, values, weights, fit.law.pinned(fit.parameters, A, R), fit.parameters)
