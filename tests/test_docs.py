@@ -537,7 +537,7 @@ def test_the_reference_of_errors_is_complete() -> None:
 def test_the_reference_of_formats_is_complete() -> None:
     from c6seg.data.convert import COLUMNS as DATASET_COLUMNS
     from c6seg.data.datasets import LAYOUTS
-    from c6seg.growth.tables import FIT_COLUMNS, GROWTH_COLUMNS
+    from c6seg.growth.reporting.tables import FIT_COLUMNS, GROWTH_COLUMNS
     from c6seg.inference.tables import COLUMNS
     from c6seg.models.bundle_spec import BundleSpec
 

@@ -17,7 +17,7 @@ from c6seg.inference.status import LiveStatus
 
 if TYPE_CHECKING:
     from c6seg.growth.analysis import GrowthResult
-    from c6seg.growth.plate_results import PlateMap
+    from c6seg.growth.plates.results import PlateMap
 
 __all__ = ["WatchStatus", "watch"]
 
@@ -98,7 +98,7 @@ def watch(
         cannot be written at the end. A folder that goes away for a while and a full disk are waited for.
     """
     from c6seg.api import _name_hints
-    from c6seg.growth.plate_map import read_plate_map
+    from c6seg.growth.plates.map import read_plate_map
     from c6seg.inference.arrivals import Arrivals
     from c6seg.inference.live import open_live
     from c6seg.inference.segmenter import Segmenter
