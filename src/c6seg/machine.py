@@ -181,11 +181,9 @@ def _devices() -> list[Fact]:
 
 def _engines() -> list[Fact]:
     """List what can run networks, on what, and how to get the rest."""
-    return [
-        Fact("engine openvino", ", ".join(device.name.lower() for device in openvino_devices()) or "does not load"),
-        _onnxruntime(),
-        _torch(),
-    ]
+    names = ", ".join(device.name.lower() for device in openvino_devices())
+    broken = Fact("engine openvino", "does not load", "pip install --force-reinstall openvino")
+    return [Fact("engine openvino", names) if names else broken, _onnxruntime(), _torch()]
 
 
 def _onnxruntime() -> Fact:

@@ -90,6 +90,7 @@ def test_auto_goes_on_where_the_best_cannot_start(
 ) -> None:
     found = [("torch", "cuda"), ("onnxruntime", "cuda"), ("openvino", "cpu")]
     monkeypatch.setattr(engines, "candidates", lambda: found)
+    monkeypatch.setattr(machine, "onnxruntime_devices", lambda: ("cpu",))
     with caplog.at_level(logging.WARNING, "c6seg"):
         opened = open_engine(open_bundle(tiny_bundle), precision="f32")
     assert (opened.name, opened.device, opened.precision) == ("openvino", "cpu", "f32")
@@ -105,7 +106,9 @@ def test_an_engine_that_was_asked_for_is_not_replaced_by_another(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = open_bundle(tiny_bundle)
-    with pytest.raises(EngineError, match=r"(?i)no gpu"):
+    processor = machine.OpenVinoDevice("CPU", "a processor", discrete=False, capabilities=("FP32",))
+    monkeypatch.setattr(machine, "openvino_devices", lambda core: [processor])
+    with pytest.raises(EngineError, match="finds no gpu here, only cpu"):
         open_engine(bundle, "openvino:gpu")
     monkeypatch.setattr(machine, "installed", lambda module: False)
     with pytest.raises(MissingExtraError, match=r"pip install 'c6seg\[ort\]'"):

@@ -68,13 +68,14 @@ def test_segment(images: Path, tmp_path: Path, tiny_bundle: Path, capsys: pytest
 
 def test_options_reach_the_manifest(images: Path, tmp_path: Path, tiny_bundle: Path) -> None:
     options = ["--threshold", "0.4", "--precision", "f32", "--memory", "500", "--max-pixels", "9999", "--no-overlays"]
+    options += ["--engine", "OpenVINO:cpu"]
     assert segment(images, tmp_path / "out", tiny_bundle, *options) == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["options"] == {
         "pixel_size_um": None,
         "clusters": "include",
         "threshold": 0.4,
-        "engine": "auto",
+        "engine": "openvino:cpu",
         "precision": "f32",
         "memory_mb": 500,
         "max_pixels": 9999,
@@ -103,6 +104,8 @@ def test_some_bad_files_are_exit_1_and_only_bad_ones_2(
         (["--out", "out", "--pixel-size", "abc"], "--pixel-size"),
         (["--out", "out", "--pixel-size", "-1"], "pixel_size_um"),
         (["--out", "out", "--precision", "f16"], "precision = 'f16'"),
+        (["--out", "out", "--engine", "opnvino"], "Unknown engine 'opnvino'. Did you mean 'openvino'?"),
+        (["--out", "out", "--engine", "torch:gpu"], "Unknown device of the engine torch 'gpu'. Did you mean 'cpu'?"),
         (["--out", "out", "--clusters", "exclude"], "not available"),
         (["--out", "out", "--model", "unet-mobilenet"], "Unknown model 'unet-mobilenet'"),
         (["--out", "out", "--model", "some/where"], "no bundle folder 'some/where'"),
@@ -255,6 +258,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     out = capsys.readouterr().out
     for text in (f"{c6seg.__version__} on Python", "openvino", "precision auto = ", "GB free", "OpenVINO devices"):
         assert text in out
+    assert re.search(r"engine auto +(openvino|torch|onnxruntime) on \w+\n", out)
     assert re.search(r"extra \[train\] +incomplete, without no_such_module\n +-> pip install 'c6seg\[train\]'", out)
     assert re.search(r"extra \[moon\] +missing\n +-> pip install 'c6seg\[moon\]'", out)
 
