@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg import machine, runtime
+from c6seg import machine
 from c6seg.config import NetworkConfig
 from c6seg.errors import EngineError, MissingExtraError
 from c6seg.inference.engine import check_precision, failure, one_line
@@ -28,7 +28,8 @@ class TorchEngine:
     device
         ``cuda`` or ``cpu``; None = ``cuda`` where there is one.
     precision
-        ``auto``, ``bf16`` or ``f32``; ``auto`` is ``bf16`` where the device multiplies it in hardware.
+        ``auto``, ``bf16`` or ``f32``; ``auto`` is ``f16`` on a CUDA device with tensor cores, else ``f32``. In torch's
+        bf16 the masks of the embedded model agree with f32 to a Dice of 0.993 only, in f16 to 0.9997.
     threads
         Processor threads, for all of torch in this process; None = leave them as they are.
 
@@ -65,9 +66,10 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(int(threads))
         if precision == "auto":
-            has = torch.cuda.is_bf16_supported(including_emulation=False) if self.device == "cuda" else None
-            precision = "bf16" if (runtime.cpu_has_bf16() if has is None else has) else "f32"
+            tensor_cores = self.device == "cuda" and torch.cuda.get_device_capability() >= (7, 0)
+            precision = "f16" if tensor_cores else "f32"
         self.precision = precision
+        self._half = {"bf16": torch.bfloat16, "f16": torch.float16}.get(precision)
         self._torch: Any = torch
         self._exact = (self.device, precision) == ("cuda", "f32")
         network, _, _ = build_network(NetworkConfig(encoder=bundle.spec.encoder, init=str(bundle.weights_path)))
@@ -79,7 +81,7 @@ class TorchEngine:
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give probabilities (N, 1, H, W) for network inputs (N, 3, H, W)."""
         torch = self._torch
-        half = torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
+        half = torch.autocast(self.device, self._half, enabled=self._half is not None)
         # f32 means f32; what is left out here would be switched off
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self._exact else contextlib.nullcontext()
         try:
