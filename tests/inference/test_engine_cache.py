@@ -10,11 +10,16 @@ from c6seg.inference import engine_cache
 from c6seg.inference.engine_cache import cache_folder, cache_key, drop_entry, read_entry, write_entry
 
 
+def content(folder: Path) -> bytes | None:
+    found = read_entry(folder, "key")
+    return None if found is None else found.tobytes()
+
+
 def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     assert read_entry(folder, "key") is None
     write_entry(folder, "key", b"compiled")
-    assert read_entry(folder, "key") == b"compiled"
+    assert content(folder) == b"compiled"
     assert read_entry(folder, "other") is None
     drop_entry(folder, "key")
     drop_entry(folder, "key")
@@ -25,9 +30,9 @@ def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_flipped_bit_is_noticed(tmp_path: Path, at: int) -> None:
     write_entry(tmp_path, "key", bytes(1000))
     (path,) = tmp_path.iterdir()
-    content = bytearray(path.read_bytes())
-    content[at] ^= 4
-    path.write_bytes(content)
+    changed = bytearray(path.read_bytes())
+    changed[at] ^= 4
+    path.write_bytes(changed)
     assert read_entry(tmp_path, "key") is None
     assert not path.exists()
 
@@ -71,7 +76,7 @@ def test_writers_and_readers_at_once_see_whole_entries(tmp_path: Path) -> None:
     def work(number: int) -> None:
         for _ in range(15):
             write_entry(tmp_path, "key", contents[number])
-            seen.append(read_entry(tmp_path, "key"))
+            seen.append(content(tmp_path))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

@@ -16,6 +16,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from c6seg import runtime
 from c6seg.errors import OutputError
 
@@ -66,21 +69,22 @@ def cache_key(files: list[Path], *parts: object) -> str:
     return hashlib.sha256(json.dumps(words, default=str).encode()).hexdigest()[:24]
 
 
-def read_entry(folder: Path, key: str) -> bytes | None:
-    """Read a compiled network; None where there is none. A damaged one is removed."""
+def read_entry(folder: Path, key: str) -> NDArray[np.uint8] | None:
+    """Read a compiled network, as bytes; None where there is none. A damaged one is removed."""
     path = _path(folder, key)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            digest = file.read(_DIGEST)
+            compiled = np.fromfile(file, np.uint8)
     except OSError:
         return None
-    compiled = memoryview(content)[_DIGEST:]
-    if hashlib.sha256(compiled).digest() != content[:_DIGEST]:
+    if hashlib.sha256(compiled.data).digest() != digest:
         runtime.logger.info("the compiled network '%s' is damaged and is made again", path)
         drop_entry(folder, key)
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # the entry was used
-    return bytes(compiled)
+    return compiled
 
 
 def write_entry(folder: Path, key: str, compiled: bytes) -> None:

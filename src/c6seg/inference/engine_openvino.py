@@ -141,7 +141,7 @@ class OpenVinoEngine:
             kept = read_entry(folder, key)
             if kept is not None:
                 try:
-                    return self._core.import_model(io.BytesIO(kept), self._target.name, self._options)
+                    return self._import(kept)
                 except RuntimeError as error:
                     runtime.logger.info("the compiled network is not as OpenVINO made it, and is made again: %s", error)
                     drop_entry(folder, key)
@@ -154,6 +154,13 @@ class OpenVinoEngine:
             except (RuntimeError, MemoryError) as error:
                 runtime.logger.debug("the compiled network cannot be kept: %s", error)
         return compiled
+
+    def _import(self, compiled: NDArray[np.uint8]) -> Any:
+        try:
+            self._kept = compiled  # what is imported computes with the weights in it
+            return self._core.import_model(self._tensor(compiled, shared_memory=True), self._target.name, self._options)
+        except TypeError:  # OpenVINO 2025.0 reads a copy
+            return self._core.import_model(io.BytesIO(compiled.tobytes()), self._target.name, self._options)
 
     def _read(self) -> Any:
         model = self._core.read_model(self._path)
