@@ -28,7 +28,7 @@ LAYERS = (
     {"training"},
     {"studies"},
     {"demo"},  # data and drawing of the demonstration; api runs it
-    {"api+api_data+api_models+api_watch"},
+    {"api+api_data+api_growth+api_models+api_watch"},
     {"interfaces"},
 )
 RANK = {room: rank for rank, line in enumerate(LAYERS) for group in line for room in group.split("+")}

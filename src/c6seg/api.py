@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c6seg.api_data import check_data, compose_data, convert_data, describe_data, simulate_data, split_data
+from c6seg.api_growth import grow
 from c6seg.api_models import (
     calibrate_model,
     check_model,
@@ -23,7 +24,6 @@ from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 if TYPE_CHECKING:
     from c6seg.evaluation.demo import DemoResult
     from c6seg.evaluation.protocol import Evaluation
-    from c6seg.growth.analysis import GrowthResult
     from c6seg.inference.batch import BatchResult
     from c6seg.models.bundle import Bundle
     from c6seg.training.loop import Status
@@ -111,78 +111,6 @@ def segment(
         progress=progress,
         hints=_name_hints,
     )
-
-
-def grow(
-    inputs: PathLike | Sequence[PathLike],
-    out: PathLike,
-    *,
-    config: GrowthConfig | Mapping[str, Any] | Path | None = None,
-    plate: PathLike | None = None,
-    wound: bool = False,
-    model: PathLike | None = None,
-    segment_config: SegmentConfig | Mapping[str, Any] | Path | None = None,
-    recursive: bool = False,
-    title: str | None = None,
-    progress: Callable[[float, int, str], None] | None = None,
-) -> GrowthResult:
-    """Turn segmentation results, or raw images, into growth curves, doubling times and a report.
-
-    Writes ``report.html``, ``growth.csv``, ``fits.csv``, ``growth.xlsx``, ``report.json`` and ``figures/``, and the
-    tables of the plate and the wounds where they were asked for; raw images are segmented into ``OUT/segmentation``
-    first.
-
-    Parameters
-    ----------
-    inputs
-        Folders that :func:`segment` wrote, or images, folders of images, patterns; not both.
-    out
-        Folder to write into.
-    config
-        How curves are fitted, as an object, a mapping, or a YAML file.
-    plate
-        Plate map (CSV, Excel, or wellmap TOML): which well got what, to compare treatments and fit dose responses.
-    wound
-        Look for a closing wound (scratch assay) in every series, too.
-    model, segment_config, recursive, progress
-        For raw images, as in :func:`segment`.
-    title
-        Heading of the report.
-
-    Raises
-    ------
-    C6segError
-        Wrong options, nothing usable, images without times, or results that cannot be written.
-    """
-    from c6seg.errors import DataError, UsageError
-    from c6seg.growth.analysis import analyse, is_results, read_results
-    from c6seg.growth.plates.map import read_plate_map
-
-    options = config if isinstance(config, GrowthConfig) else load_config(GrowthConfig, config)
-    given = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
-    folder = Path(out)
-    plate_map = None if plate is None else read_plate_map(Path(plate))  # an unusable one ends it before the work
-    done = [path for path in given if is_results(path)]
-    if done and len(done) < len(given):
-        raw = next(path for path in given if path not in done)
-        raise UsageError(
-            f"'{done[0]}' holds segmentation results and '{raw}' does not. Give the one kind or the other; "
-            "`c6seg segment` turns images into results."
-        )
-    failures: list[tuple[str, str]] = []
-    if not done:
-        made = segment(
-            given, folder / "segmentation", model=model, config=segment_config, recursive=recursive, progress=progress
-        )
-        if made.interrupted:
-            raise KeyboardInterrupt
-        if not made.rows:
-            reason = f" The first: {made.failures[0][1]}" if made.failures else ""
-            raise DataError(f"None of the images could be segmented.{reason}")
-        failures, done = made.failures, [made.out]
-    results = [read_results(path) for path in done]
-    heading = title or f"Growth: {', '.join(path.resolve().name for path in given[:3])}"
-    return analyse(results, folder, config=options, title=heading, plate=plate_map, wound=wound, failures=failures)
 
 
 def train(

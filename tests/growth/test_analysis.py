@@ -173,6 +173,27 @@ def test_raw_images_are_segmented_first(tmp_path: Path, tiny_bundle: Path) -> No
     assert "model tiny" in result.report.read_text()
 
 
+@pytest.mark.parametrize("folder_of", ["{hours}h/B{well:02d}.png", "B{well}/pic_{hours}h.png"], ids=["times", "wells"])
+def test_folders_of_times_or_wells_with_the_same_names_inside(
+    tmp_path: Path, tiny_bundle: Path, folder_of: str
+) -> None:
+    for step in range(5):
+        for well, factor in ((2, 1.4), (3, 1.2)):
+            pixels = np.full((64, 96), 20, np.uint8)
+            pixels[:, : round(8 * factor**step)] = 220
+            path = tmp_path / "images" / folder_of.format(hours=12 * step, well=well)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    options = {"model": tiny_bundle, "segment_config": {"pixel_size_um": 1.0}, "recursive": True}
+    result = api.grow(tmp_path / "images", tmp_path / "images" / "out", **options)
+    assert [one.name for one in result.series] == ["B2", "B3"]
+    assert [one.time_h.tolist() for one in result.series] == [[0, 12, 24, 36, 48]] * 2
+    assert result.fits[0].doubling_time_h == pytest.approx(12 * np.log(2) / np.log(1.4), rel=0.15)
+    # the pictures that it made lie among the images, and are none
+    again = api.grow(tmp_path / "images", tmp_path / "images" / "out", **options)
+    assert [one.time_h.size for one in again.series] == [5, 5]
+
+
 def test_nothing_segmented_is_an_error(tmp_path: Path, tiny_bundle: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises((DataError, UsageError), match="None of the images could be segmented"):
