@@ -141,6 +141,22 @@ def test_missing_weights_are_one_clear_line(tiny_bundle: Path, tmp_path: Path) -
         OpenVinoEngine(tmp_path / "model.onnx", precision="f32")
 
 
+def test_a_device_that_cannot_compile_is_no_fault_of_the_network(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: OpenVinoEngine) -> object:
+        raise RuntimeError("Exception from src/plugin.cpp:54:\n[GPU] ProgramBuilder build failed!\n")
+
+    monkeypatch.setattr(OpenVinoEngine, "_compiled", fail)
+    monkeypatch.setattr(
+        engine_openvino, "_find", lambda core, device: machine.OpenVinoDevice("GPU", "a card", True, ())
+    )
+    with pytest.raises(EngineError, match=r"openvino on gpu failed: \[GPU\] ProgramBuilder build failed!"):
+        OpenVinoEngine(tiny_bundle / "model.onnx", device="gpu")
+    with pytest.raises(BundleError, match="ProgramBuilder"):
+        OpenVinoEngine(tiny_bundle / "model.onnx")
+
+
 def test_a_network_of_another_shape_is_refused(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper

@@ -128,7 +128,8 @@ class OpenVinoEngine:
             self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
             return compiled.create_infer_request()
         except (RuntimeError, MemoryError) as error:
-            if isinstance(found := failure(self, error), MemoryError):
+            # a graphics device may fail where the processor does not; there it is the network
+            if isinstance(found := failure(self, error), MemoryError) or self.device != "cpu":
                 raise found from error
             raise BundleError(f"OpenVINO cannot run the network '{self._path}': {one_line(error)}") from error
 
