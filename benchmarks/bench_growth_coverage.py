@@ -11,6 +11,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Kind:
     plateau: float | None = None
     shape: float = 1.0
     lag_h: float = 0.0
-    gompertz: bool = False
+    bend: Literal["richards", "gompertz", "overlap"] = "richards"
     sd: float = 0.04
     constant: bool = False
     correlation: float = 0.0
@@ -39,7 +40,7 @@ class Kind:
     def truth(self, time_h: np.ndarray) -> np.ndarray:
         """Confluence without noise."""
         fixed = np.array([0.0, 0.0, 0.0, 1.0, self.lag_h])
-        law = Law("truth", (0, 1), fixed=fixed, gompertz=self.gompertz, softness_h=0.05)
+        law = Law("truth", (0, 1), fixed=fixed, shape=self.bend, softness_h=0.05)
         inverse = 0.0 if self.plateau is None else 1 / self.plateau
         return confluence_at(law, np.array([math.log(0.08), self.rate, inverse, self.shape, self.lag_h]), time_h)
 
@@ -53,13 +54,15 @@ KINDS = (
     Kind("constant noise", 12, 54, 0.03, sd=0.012, constant=True),
     Kind("errors alike (0.5)", 12, 66, 0.03, correlation=0.5),
     Kind("errors alike (0.5)", 24, 54, 0.03, correlation=0.5),
+    Kind("errors alike (0.9)", 24, 54, 0.03, correlation=0.9),
     Kind("logistic to 90 %", 12, 72, 0.05, plateau=0.9),
     Kind("logistic to 90 %", 24, 72, 0.05, plateau=0.9),
     Kind("logistic to 90 %, errors alike (0.3)", 72, 72, 0.05, plateau=0.9, correlation=0.3),
     Kind("begin of a logistic", 12, 54, 0.03, plateau=1.0),
     Kind("Richards, shape 2, to 95 %", 12, 72, 0.05, plateau=0.95, shape=2.0),
     Kind("Richards, shape 2, to 95 %", 24, 72, 0.05, plateau=0.95, shape=2.0),
-    Kind("Gompertz to 90 %", 24, 96, 0.05, plateau=0.9, gompertz=True, sd=0.03),
+    Kind("cells that overlap at random", 12, 72, 0.04, bend="overlap"),
+    Kind("Gompertz to 90 %", 24, 96, 0.05, plateau=0.9, bend="gompertz", sd=0.03),
     Kind("exponential after 12 h", 12, 66, 0.03, lag_h=12.0),
     Kind("exponential after 12 h", 24, 66, 0.03, lag_h=12.0),
     Kind("logistic to 90 % after 12 h", 24, 96, 0.05, plateau=0.9, lag_h=12.0),

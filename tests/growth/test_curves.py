@@ -288,3 +288,27 @@ def test_the_proposed_experiment_gives_a_number() -> None:
         got += look(np.append(time_h, 16 + spacing * np.arange(1, number + 1))).doubling_time_h is not None
     assert given >= 6
     assert got / given >= 0.6
+
+
+def test_what_is_no_growth_passes_for_none() -> None:
+    """First or last pictures out of focus, cells that attach and spread: all of it without a division."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        for times in (12, 24):
+            time_h = np.linspace(0, 66, times)
+            level = 0.2 * np.exp(0.02 * rng.standard_normal(times))
+            low, late = np.ones(times), np.ones(times)
+            low[: 1 + seed % 3] = 0.5
+            late[-3:] = 1.6
+            spreading = 1 + 0.6 * (1 - np.exp(-time_h / 5))
+            for name, factor in (("low", low), ("late", late), ("spreading", spreading)):
+                fit = fit_growth(time_h, level * factor, config=GrowthConfig(bootstrap=150), seed_name=str(seed))
+                assert fit.doubling_time_h is None, (name, times, seed, fit.verdict)
+
+
+def test_cells_that_overlap_at_random_grow_unhindered() -> None:
+    time_h = np.linspace(0, 72, 13)
+    true = 1 - np.exp(-0.08 * np.exp(0.04 * time_h))
+    fit = fit_growth(time_h, noisy(true, sd=0.02, seed=21), config=QUICK)
+    assert fit.model == "overlapping"
+    assert fit.growth_rate_per_h == pytest.approx(0.04, rel=0.04)

@@ -103,7 +103,9 @@ def _start(time_h: Floats, values: Floats, scale: Floats, law: Law, near: Fit | 
         first = first_guess(time_h, values, scale, inverse if law.bent else 0.0)
     else:
         first = near.parameters.copy()
-    if law.gompertz and not (near is not None and near.law.gompertz):  # the logistic's rate at the begin
+    if law.shape == "gompertz" and not (
+        near is not None and near.law.shape == "gompertz"
+    ):  # the logistic's rate at the begin
         first[R] *= max(0.05, 1 - math.exp(min(0.0, first[A])) * first[K])
     first[V] = first[V] if V in law.free else law.fixed[V]
     return _best_lag(time_h, values, scale, law, first) if LAG in law.free else first

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,14 @@ class Law:
     Parameters
     ----------
     name
-        As shown: ``"exponential"``, ``"logistic"``, ``"Gompertz"``, ``"Richards"``.
+        As shown: ``"exponential"``, ``"overlapping"``, ``"logistic"``, ``"Gompertz"``, ``"Richards"``.
     free
         Indices of the fitted parameters.
     fixed
         (5,) values of the others.
-    gompertz
-        Whether the bend is Gompertz's; else it is Richards', of which exponential and logistic are special cases.
+    shape
+        Whose bend it is: Gompertz's, that of cells which lie at random and overlap (``"overlap"``), or Richards', of
+        which exponential and logistic are special cases.
     softness_h
         Width of the bend at the end of the lag, h; a fraction of the time between frames.
     """
@@ -49,13 +51,13 @@ class Law:
     name: str
     free: tuple[int, ...]
     fixed: Floats = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0, 0.0]))
-    gompertz: bool = False
+    shape: Literal["richards", "gompertz", "overlap"] = "richards"
     softness_h: float = 1.0
 
     @property
     def bent(self) -> bool:
         """Whether growth slows down towards a plateau."""
-        return K in self.free or self.fixed[K] > 0
+        return self.shape == "overlap" or K in self.free or bool(self.fixed[K] > 0)
 
     @property
     def lags(self) -> bool:
@@ -78,9 +80,10 @@ class Law:
 
 
 EXPONENTIAL = Law("exponential", (A, R))
+OVERLAPPING = Law("overlapping", (A, R), np.array([0.0, 0.0, 1.0, 1.0, 0.0]), shape="overlap")
 FULL_FIELD = Law("logistic", (A, R), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
 LOGISTIC = Law("logistic", (A, R, K), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
-GOMPERTZ = Law("Gompertz", (A, R, K), np.array([0.0, 0.0, 1.0, 1.0, 0.0]), gompertz=True)
+GOMPERTZ = Law("Gompertz", (A, R, K), np.array([0.0, 0.0, 1.0, 1.0, 0.0]), shape="gompertz")
 RICHARDS = Law("Richards", (A, R, K, V), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
 
 
@@ -101,11 +104,14 @@ def confluence_at(law: Law, parameters: Floats, time_h: Floats) -> Floats:
     numpy.ndarray
         (..., T). Richards (J. Exp. Bot. 10 (1959) 290): ``y0 exp(r t) / (1 + (y0 k)^v (exp(r v t) - 1))^(1/v)``, the
         logistic with v = 1, the exponential with k = 0. Gompertz: ``exp(L exp(r t / L)) / k`` with ``L = ln(y0 k)``.
-        With a lag, t counts from its end (three phases, Buchanan et al., Food Microbiol. 14 (1997) 313).
+        Cells that grow unhindered and lie at random cover ``1 - exp(-x exp(r t))`` with ``x = -ln(1 - y0)``. With a
+        lag, t counts from its end (three phases, Buchanan et al., Food Microbiol. 14 (1997) 313).
     """
     a, r, k, v, lag = _columns(parameters)
     grown = _since_lag(law, lag, time_h)[0] if law.lags else time_h
-    if law.gompertz:
+    if law.shape == "overlap":
+        return np.asarray(-np.expm1(-_layers(a, r, grown)[0]), dtype=np.float64)
+    if law.shape == "gompertz":
         depth = _depth(a, k)
         exponent = np.clip(r * grown / depth, -STEEPEST, STEEPEST)
         return np.asarray(np.exp(depth * np.exp(exponent) - np.log(k)), dtype=np.float64)
@@ -118,7 +124,13 @@ def slopes(law: Law, parameters: Floats, time_h: Floats) -> tuple[Floats, Floats
     a, r, k, v, lag = _columns(parameters)
     grown, by_lag = _since_lag(law, lag, time_h)[:2] if law.lags else (time_h, None)
     parts: dict[int, Floats] = {}
-    if law.gompertz:
+    if law.shape == "overlap":
+        layers, first = _layers(a, r, grown)
+        logs, gain = np.log(-np.expm1(-layers)), layers / np.expm1(layers)  # d ln y / d ln(layers)
+        parts[A] = gain * np.expm1(first) / first
+        parts[R] = gain * grown
+        speed = gain * r
+    elif law.shape == "gompertz":
         depth = _depth(a, k)
         exponent = np.clip(r * grown / depth, -STEEPEST, STEEPEST)
         bend = np.exp(exponent)
@@ -150,7 +162,10 @@ def specific_rate(law: Law, parameters: Floats, time_h: Floats) -> Floats:
     a, r, k, v, lag = _columns(parameters)
     grown = _since_lag(law, lag, time_h)[0] if law.lags else time_h
     growing = -_since_lag(law, lag, time_h)[2] if law.lags else np.ones_like(time_h)
-    if law.gompertz:
+    if law.shape == "overlap":
+        layers = _layers(a, r, grown)[0]
+        return np.asarray(r * layers / np.expm1(layers) * growing)
+    if law.shape == "gompertz":
         return np.asarray(r * np.exp(np.clip(r * grown / _depth(a, k), -STEEPEST, STEEPEST)) * growing)
     shrink, part, below = _richards(a, r, k, v, grown)
     return np.asarray(r * (1 - part) * shrink / below * growing)
@@ -158,6 +173,12 @@ def specific_rate(law: Law, parameters: Floats, time_h: Floats) -> Floats:
 
 def _columns(parameters: Floats) -> tuple[Floats, ...]:
     return tuple(parameters[..., index, None] for index in range(COUNT))
+
+
+def _layers(a: Floats, r: Floats, grown: Floats) -> tuple[Floats, Floats]:
+    """Cell area over field area of cells that overlap at random, at all times and at the first."""
+    first = -np.log1p(-np.minimum(np.exp(a), 1 - 1e-6))
+    return np.clip(first * np.exp(np.clip(r * grown, -STEEPEST, STEEPEST)), 1e-12, STEEPEST), first
 
 
 def _depth(a: Floats, k: Floats) -> Floats:

@@ -11,7 +11,8 @@ from c6seg.growth.fits.fitting import Fit
 from c6seg.growth.fits.laws import Floats, slopes
 from c6seg.growth.fits.refitting import bounds, refit
 
-CORRELATIONS = np.linspace(0.0, 0.9, 19)
+# Dense towards 1, where errors wander slowly.
+CORRELATIONS = np.concatenate([np.linspace(0.0, 0.9, 19), [0.925, 0.95, 0.965, 0.98, 0.99]])
 AT_BOUND = 1e-6
 
 
@@ -90,7 +91,7 @@ def _whiten(time_h: Floats, values: Floats, fit: Fit) -> _Whitened:
     white = (both - kept[..., None] * before) / new[..., None]
     q, r = np.linalg.qr(white[..., :-1])
     left = white[..., -1] - np.einsum("cti,ci->ct", q, np.einsum("cti,ct->ci", q, white[..., -1]))
-    prior = np.full(CORRELATIONS.size, 1.0 / CORRELATIONS.size)
+    prior = np.gradient(CORRELATIONS) / np.gradient(CORRELATIONS).sum()  # all correlations alike
     return _Whitened(
         np.log(new).sum(axis=1),
         np.log(np.maximum(np.abs(np.einsum("cii->ci", r)), 1e-300)).sum(axis=1),

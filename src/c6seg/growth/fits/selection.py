@@ -10,7 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.growth.fits.fitting import Fit, fit_law, noise_scale
-from c6seg.growth.fits.laws import FULL_FIELD, GOMPERTZ, LAG, LOGISTIC, RICHARDS, A, Floats, K, R, slopes
+from c6seg.growth.fits.laws import (
+    FULL_FIELD,
+    GOMPERTZ,
+    LAG,
+    LOGISTIC,
+    OVERLAPPING,
+    RICHARDS,
+    A,
+    Floats,
+    K,
+    R,
+    slopes,
+    specific_rate,
+)
 from c6seg.growth.fits.refitting import refit
 from c6seg.growth.fits.resampling import criterion, resample
 
@@ -27,8 +40,11 @@ RISE = 1.1
 ALIKE = 2.0
 # Fewest times from which a law with one more parameter is tried: three more than it has parameters.
 SPARE = 3
-# A lag counts where the times after it can carry a rate alone.
-AFTER_LAG = 4
+# A law counts where so many times lie in its growth, at a quarter of its fastest or more; one more after a lag. A
+# first picture out of focus, or cells that attach, would else pass for growth that has ended.
+GROWING_TIMES, GROWING = 4, 0.25
+# Growth after a lag must fill this part of the observed time: a jump in the last pictures is none.
+LATE = 0.25
 # Width of the rounded corner at the end of a lag, in median intervals.
 SOFTNESS = 0.2
 
@@ -67,7 +83,7 @@ class Candidate:
 
 
 def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidate]:
-    """Fit the exponential, logistic, Gompertz and Richards law, each without and with a lag, simplest first.
+    """Fit the exponential, overlapping, logistic, Gompertz and Richards law, each without and with a lag.
 
     The logistic is fitted twice: with a full field as its plateau, and with a plateau of its own.
 
@@ -88,24 +104,23 @@ def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidat
         return found
     softness_h = SOFTNESS * float(np.median(np.diff(hours)))
     size = int(early.sum())
-    plain: list[Fit] = [fit_law(hours, values, scale, FULL_FIELD)]
+    plain: list[Fit] = [fit_law(hours, values, scale, FULL_FIELD), fit_law(hours, values, scale, OVERLAPPING)]
     for law in (LOGISTIC, GOMPERTZ, RICHARDS):
         if values.size >= len(law.free) + SPARE - (law is LOGISTIC):
             plain.append(fit_law(hours, values, scale, law, near=plain[-1] if law is RICHARDS else plain[0]))
     late = [_lagging(exponential, first, softness_h)] if size >= 2 + 1 + SPARE else []
-    late = [one for one in late if _enough_after(one, first[0])]
+    late = [one for one in late if _supported(one, first[0])]
     found += [Candidate(one, early, *criterion(*first[:2], one)) for one in late]
     bent = list(plain)
     for fit in plain:
         if fit.law.name != "Richards" and size >= fit.free + 1 + SPARE:
-            one = _lagging(fit, (hours, values, scale), softness_h)
-            bent += [one] if _enough_after(one, first[0]) else []
-    for fit in bent:
+            bent.append(_lagging(fit, (hours, values, scale), softness_h))
+    for fit in (one for one in bent if _supported(one, hours)):
         # where later times show the plateau, the laws are compared on the times before it
         same = fit if early.all() else fit_law(*first, fit.law.pinned(fit.parameters, A, R, LAG), near=fit)
         assumed = ASSUMED if K not in fit.law.free else 0.0
         found.append(Candidate(fit, np.ones_like(early), *criterion(*first[:2], same), assumed))
-    many = 2 * math.log(len(found) - 1)
+    many = 2 * math.log(max(1, len(found) - 1))
     return [found[0], *sorted((replace(one, cost=one.cost + many) for one in found[1:]), key=lambda one: one.fit.free)]
 
 
@@ -113,10 +128,15 @@ def _lagging(fit: Fit, data: tuple[Floats, Floats, Floats], softness_h: float) -
     return fit_law(*data, fit.law.with_lag(softness_h), near=fit)
 
 
-def _enough_after(fit: Fit, hours: Floats) -> bool:
-    """Whether a lag is one: longer than half an interval, and with times enough after it."""
+def _supported(fit: Fit, hours: Floats) -> bool:
+    """Whether enough times lie in the growth of a law, and its lag, if any, is longer than half an interval."""
+    rates = specific_rate(fit.law, fit.parameters, hours)
+    growing = int((rates >= GROWING * rates.max()).sum())
     lag = float(fit.parameters[LAG])
-    return lag > 0.5 * float(np.median(np.diff(hours))) and int((hours >= lag).sum()) >= AFTER_LAG
+    if not fit.law.lags:
+        return growing >= GROWING_TIMES
+    long_enough = float(hours[-1]) - lag >= LATE * float(hours[-1])
+    return growing > GROWING_TIMES and long_enough and lag > 0.5 * float(np.median(np.diff(hours)))
 
 
 def akaike_weights(candidates: Sequence[Candidate]) -> Floats:

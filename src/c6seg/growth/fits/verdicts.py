@@ -11,9 +11,12 @@ import numpy as np
 
 from c6seg.config import GrowthConfig
 from c6seg.growth.fits.advice import MIN_FOLD, fewer_cells, first_times, more_times
-from c6seg.growth.fits.laws import Floats, R, confluence_at
+from c6seg.growth.fits.laws import Floats, R, confluence_at, specific_rate
 from c6seg.growth.fits.selection import Bools, Candidate
 
+# Growth that has fallen below this part of its rate has ended; where it ends below this confluence, it must have
+# risen by this factor to be more than attaching and spreading.
+ENDED, LEVEL, LEVEL_FOLD = 0.25, 0.5, 2.0
 # Confluence below which a field counts as empty.
 EMPTY = 0.005
 
@@ -154,6 +157,15 @@ def refuse_after(
         return no_number(
             f"No number, as no growth was seen: {words}. {help_}",
             "flat",
+            next_experiment=help_,
+        )
+    ended = specific_rate(chosen.fit.law, chosen.fit.parameters, hours[early][[-1]])[0] < ENDED * rate
+    if ended and end < min(LEVEL_FOLD * begin, LEVEL):
+        help_ = "Look at the overlays; begin to observe when the cells have spread, or observe for longer."
+        return no_number(
+            f"No number: the covered area rose by {percent(end / begin - 1)} and then stayed near {percent(end)} of "
+            f"the field, as cells do that attach, spread or come into focus without dividing. {help_}",
+            "slight",
             next_experiment=help_,
         )
     if end < MIN_FOLD * begin:
