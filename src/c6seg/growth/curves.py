@@ -78,9 +78,9 @@ def fit_growth(
 ) -> GrowthFit:
     """Estimate growth rate and doubling time, or say why the data cannot carry them.
 
-    Exponential, logistic, Gompertz and Richards laws, and that of cells which grow unhindered and overlap at random, are
-    fitted, each without and with a lag: the exponential to the times before the culture fills ``config.saturation`` of
-    the field, the others to all. AICc on the times before saturation chooses, and a simpler law stays where the others
+    Exponential, logistic, Gompertz and Richards laws, and that of cells which grow unhindered and overlap at random,
+    are fitted, each without and with a lag: the exponential to the times before the culture fills ``config.saturation``
+    of the field, the others to all. AICc on the times before saturation chooses, and a simpler law stays where the others
     are not clearly better. The exponential phase is where the chosen law has at least three quarters of its unhindered
     rate.
 

@@ -146,8 +146,9 @@ def _growth(config: GrowthConfig, *, mask_error: float, calibrated: bool) -> str
     return (
         f"An exponential law was fitted to the times before confluence reached {100 * config.saturation:g} %, and "
         "logistic, Gompertz and Richards laws, and that of cells which grow unhindered and overlap at random, to all "
-        "times, each without and with a lag, by weighted least squares with Huber's loss (SciPy); whether the noise is constant or grows with the signal was chosen by likelihood, "
-        "and the law by Akaike's criterion corrected for small samples (AICc), with a cost that makes all other laws "
+        "times, each without and with a lag, by weighted least squares with Huber's loss (SciPy); whether the noise is "
+        "constant or grows with the signal was chosen by likelihood, and the law by Akaike's criterion "
+        "corrected for small samples (AICc), with a cost that makes all other laws "
         "together as likely beforehand as the exponential, a simpler law being kept where it lies within 2 of the "
         "best. The growth rate is that of unhindered growth after any lag (of Gompertz's law, at its begin), the "
         "doubling time ln 2 divided by it; the exponential phase is where growth has at least three "
