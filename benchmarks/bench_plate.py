@@ -43,7 +43,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _plate(report, folder, given)
-        _still(report, folder, given)
+        if given.still:
+            _still(report, folder, given)
     finally:
         if given.keep is None:
             shutil.rmtree(folder)
