@@ -65,6 +65,7 @@ def grow(
 
     options = config if isinstance(config, GrowthConfig) else load_config(GrowthConfig, config)
     given = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
+    given = [part for path in given for part in _results_inside(path)]
     folder = Path(out)
     plate_map = None if plate is None else read_plate_map(Path(plate))  # an unusable one ends it before the work
     done = [path for path in given if is_results(path)]
@@ -82,6 +83,16 @@ def grow(
     results = [read_results(path) for path in done]
     heading = title or f"Growth: {', '.join(path.resolve().name for path in given[:3])}"
     return analyse(results, folder, config=options, title=heading, plate=plate_map, wound=wound, failures=failures)
+
+
+def _results_inside(path: Path) -> list[Path]:
+    """Results folders in a folder without images, such as one for each plate; the path itself where there are none."""
+    from c6seg.data.images import IMAGE_SUFFIXES
+    from c6seg.growth.results import is_results
+
+    if is_results(path) or not path.is_dir() or any(one.suffix.lower() in IMAGE_SUFFIXES for one in path.iterdir()):
+        return [path]
+    return [part for part in sorted(path.iterdir()) if part.is_dir() and is_results(part)] or [path]
 
 
 def _segmented(

@@ -65,7 +65,7 @@ def test_a_plate_from_the_command_line_to_every_file(tmp_path: Path, capsys: pyt
     assert "drug 1 uM grows slower than" in said
     row = next(row for row in table(out / "comparisons.csv") if row["group"] == "drug 1 uM")
     assert float(row["difference_per_h"]) == pytest.approx(-0.02, abs=0.004)
-    assert float(row["p_holm"]) < 0.001
+    assert float(row["p_holm"]) < 0.01
     assert {row["well"] for row in table(out / "plate.csv")} >= {"B2", "C5", "D2"}
     pages = load_workbook(out / "growth.xlsx", read_only=True).sheetnames
     assert {"Summary", "Growth", "Fits", "Plate", "Comparisons"} <= set(pages)
@@ -104,7 +104,7 @@ def test_excluded_images_stay_in_the_table_and_out_of_the_fit(tmp_path: Path) ->
     rows[4] = rows[4].replace(rows[4].split(",")[7], "0.9")
     folder = results(tmp_path / "seg", rows)
     result = api.grow(folder, tmp_path / "out", config=QUICK)
-    assert result.fits[0].doubling_time_h == pytest.approx(np.log(2) / 0.03, rel=0.1)
+    assert result.fits[0].doubling_time_h == pytest.approx(np.log(2) / 0.03, rel=0.15)
     used = {float(row["time_h"]): row["used"] for row in table(tmp_path / "out" / "growth.csv")}
     assert [time for time, word in used.items() if word == "no"] == [24.0, 30.0]
     kept = api.grow(folder, tmp_path / "all", config={**QUICK, "exclude_flags": []})

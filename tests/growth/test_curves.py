@@ -259,7 +259,8 @@ def test_excluded_times_do_not_enter_the_fit() -> None:
         ([0, 10, 20], [0.1, 0.15, 0.2], "One more time 10 h after the last"),
         ([0, 10, 20, 30, 40], [0.9, 0.93, 0.95, 0.96, 0.96], "Seed about a third as many cells"),
         ([0, 1, 2, 3, 4, 5, 6], [0.2, 0.203, 0.206, 0.209, 0.212, 0.215, 0.218], "would probably give one"),
-        ([0, 10, 20, 30, 40, 50], [0.4, 0.33, 0.28, 0.23, 0.19, 0.16], "look at the overlays"),
+        ([0, 12], [0.6, 0.78], "nearly full: seed fewer cells"),
+        ([0, 3, 6, 9, 12], [0.2, 0.206, 0.195, 0.204, 0.199], "would have doubled by then"),
     ],
 )
 def test_the_shortest_extra_experiment_is_named(time_h: list[float], values: list[float], words: str) -> None:

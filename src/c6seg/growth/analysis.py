@@ -10,6 +10,7 @@ from typing import Any
 from c6seg.config import GrowthConfig
 from c6seg.errors import UsageError
 from c6seg.growth.curves import GrowthFit, fit_series
+from c6seg.growth.measure import few
 from c6seg.growth.plates.results import PlateMap, PlateResult
 from c6seg.growth.reporting.cards import digest
 from c6seg.growth.reporting.desk import ReportCache
@@ -123,6 +124,10 @@ def analyse(
     library, manifest = Library(results), results[0].manifest
     calibration = Calibration.from_manifest(manifest)
     series = _series(results, library, config, calibration)
+    if failures:
+        names = few([Path(name).name for name, _ in failures])
+        note = f"{len(failures)} image{'s' * (len(failures) > 1)} could not be segmented ({names}); see failures.csv"
+        series[0] = replace(series[0], notes=(*series[0].notes, note))
     # a table alone may come from anywhere; masks that a model made are never exact
     modelled = any(one.manifest.get("model") for one in results)
     mask_error = config.mask_error if modelled and calibration is None else 0.0

@@ -54,7 +54,8 @@ def fit_series(
     """Fit the times of a series that quality flags did not exclude; see :func:`fit_growth`."""
     used = np.ones(series.time_h.size, dtype=np.bool_) if series.used is None else series.used
     if not used.any():
-        return excluded(series.time_h.size, sorted({flag for flags in series.flags for flag in flags}))
+        seen = {flag for flags in series.flags for flag in flags}
+        return excluded(series.time_h.size, sorted(seen & set((config or GrowthConfig()).exclude_flags) or seen))
     return fit_growth(
         series.time_h[used],
         series.confluence[used],

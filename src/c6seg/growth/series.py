@@ -85,6 +85,12 @@ class Series:
     object_count: Floats | None = None
     rows: tuple[tuple[int, ...], ...] | None = None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Confluence at the first and at the last time that is used; of all times where none is."""
+        known = self.confluence if self.used is None or not self.used.any() else self.confluence[self.used]
+        return float(known[0]), float(known[-1])
+
 
 def group_series(
     measurements: Sequence[Measurement],

@@ -14,6 +14,8 @@ MIN_FOLD = 1.25
 # Intervals that people use, h; no experiment longer than ten days is proposed.
 SPACINGS_H = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 24.0)
 MOST_TIMES, LONGEST_H = 24, 240.0
+# Above this confluence more times of the same field would only show that it fills.
+NEARLY_FULL = 0.6
 # A proposal should succeed more often than not: the interval that it aims at is this part of the widest allowed.
 AIM = 0.8
 # What a culture may be supposed to do where it did not show it, h.
@@ -43,9 +45,11 @@ def more_times(hours: Floats, last: float, rates: tuple[float, float], rate: flo
         return "More times would not help."
     if rate <= 0 or math.log(2) / rate > LONGEST_H:
         bound = math.log(2) / rates[1]
+        if bound > LONGEST_H:
+            return "Growth this slow, if there is any, takes weeks to show."
         return (
-            f"More times cannot help much: if it grows at all, then so slowly (doubling in more than {bound:.3g} h) "
-            "that only days of observation, or more fields of the well, would show it."
+            f"Observe for {bound:.3g} h or longer: a culture that doubles as fast as these images still allow would "
+            "have doubled by then."
         )
     found = _search(hours, last, rates, rate, saturation)
     if found is not None:
@@ -79,8 +83,10 @@ def _search(
     return None if best is None else best[1:]
 
 
-def first_times(number: int, spacing_h: float | None) -> str:
-    """Say how many times are missing before anything can be fitted."""
+def first_times(number: int, spacing_h: float | None, last: float) -> str:
+    """Say how many times are missing before anything can be fitted, or that the field is too full for more."""
+    if last > NEARLY_FULL:
+        return "The field is nearly full: seed fewer cells, and image more often from the start."
     spacing = spacing_h if spacing_h else 12.0
     return f"{_times(number, 'more time')}{_apart(number, spacing)} would do, if they span at least one doubling."
 

@@ -16,6 +16,8 @@ FLOOR = 0.001
 # Residuals beyond this many robust standard deviations pull linearly, not quadratically (Huber).
 HUBER = 3.5
 POWERS = (0.0, 0.5, 1.0)
+# Ends of a lag that are tried as a start.
+MOST_LAGS = 24
 # Typical sizes of steps in a, r, k, v, lag.
 STEPS = np.array([1.0, 0.01, 1.0, 1.0, 5.0])
 
@@ -127,6 +129,7 @@ def first_guess(time_h: Floats, values: Floats, scale: Floats, plateau_inverse: 
 def _best_lag(time_h: Floats, values: Floats, scale: Floats, law: Law, first: Floats) -> Floats:
     """Try lags that end at each of the earlier times; the squares have a minimum between any two of them."""
     lags = time_h[1 : max(2, (2 * time_h.size) // 3)]
+    lags = lags[np.unique(np.linspace(0, lags.size - 1, min(lags.size, MOST_LAGS)).round().astype(int))]
     starts = np.tile(first, (lags.size, 1))
     starts[:, LAG] = lags
     drawn = np.broadcast_to(values, (lags.size, values.size))

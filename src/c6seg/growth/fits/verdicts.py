@@ -108,7 +108,7 @@ def refuse_before(time: Floats, values: Floats, early: Bools, options: GrowthCon
     need = options.min_times
     spacing = float(np.median(np.diff(time))) if time.size > 1 else None
     if time.size < need:
-        help_ = first_times(need - time.size, spacing)
+        help_ = first_times(need - time.size, spacing, float(values[-1]) if values.size else 0.0)
         return GrowthFit(
             f"No number: {_count(time.size)} cannot show a growth rate ({'a coarse curve only; ' * (time.size > 1)}"
             f"at least {need} are needed). {help_}",
@@ -148,9 +148,10 @@ def refuse_after(
     no_number = partial(GrowthFit, rate_lower=lower, rate_upper=upper, estimate_per_h=rate)
     if upper < 0:
         change = f"{percent(values[early][0])} to {percent(values[early][-1])}"
-        help_ = "Cells die, detach or round up; look at the overlays."
-        words = f"No number, and no growth: the covered area shrinks ({change} in {span:.3g} h). {help_}"
-        return no_number(words, "shrinking", next_experiment=help_)
+        help_ = "Look at the overlays: cells may die, detach, round up or retract."
+        return no_number(
+            f"No number, and no growth: the covered area shrinks ({change} in {span:.3g} h). {help_}", "shrinking"
+        )
     if lower <= 0:
         bound = f"; if it grows at all, doubling takes more than {hours_text(math.log(2) / upper)} ({sure})"
         words = f"it cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}"

@@ -45,12 +45,37 @@ class RateModel:
     errors: Floats
     fit: MixedFit | None
 
-    def rate(self, group: str, minus: str | None = None) -> Contrast:
-        """Return the mean rate of a group, or how far it lies above that of another one."""
+    def rate(self, group: str) -> Contrast:
+        """Return the mean rate of a group."""
         if self.fit is None:
             raise DataError(f"The rate of '{group}' has no error: there are not more wells than groups.")
-        weights = np.array([float(label == group) - float(label == minus) for label in self.labels])
-        return contrast(self.fit, weights)
+        return contrast(self.fit, np.array([float(label == group) for label in self.labels]))
+
+    def difference(self, group: str, control: str) -> Contrast:
+        """Return how far the rate of a group lies above that of the control.
+
+        On one plate by Welch's t test: wells that a drug stops hardly differ, and a scatter that they share with other
+        groups would make the error of all others too small. On several plates by the mixed model.
+        """
+        if len(set(self.plates)) > 1 and self.fit is not None:
+            return contrast(
+                self.fit, np.array([float(label == group) - float(label == control) for label in self.labels])
+            )
+        one, other = (self.rates[[well.group == label for well in self.wells]] for label in (group, control))
+        return _welch(one, other)
+
+
+def _welch(one: Floats, other: Floats) -> Contrast:
+    """Difference of two means whose variances may differ (Welch, Biometrika 34 (1947) 28)."""
+    from scipy import stats
+
+    parts = [float(np.var(rates, ddof=1)) / rates.size for rates in (one, other)]
+    error = math.sqrt(sum(parts))
+    estimate = float(one.mean() - other.mean())
+    if error <= 1e-12 * max(abs(estimate), float(np.abs(other).max())):
+        return Contrast(estimate, 0.0, float(one.size + other.size - 2), None)
+    freedom = sum(parts) ** 2 / sum(part**2 / (rates.size - 1) for part, rates in zip(parts, (one, other), strict=True))
+    return Contrast(estimate, error, freedom, float(2 * stats.t.sf(abs(estimate) / error, freedom)))
 
 
 def fit_rates(wells: Sequence[PlateWell]) -> RateModel:
@@ -109,7 +134,7 @@ def compare_groups(
     obstacles = {group.label: _obstacle(group, control, grouped.wells, model) for group in others}
     tested = [group for group in others if not obstacles[group.label]]
     alpha = (1 - confidence) / max(1, len(tested))
-    differences = {group.label: model.rate(group.label, minus=control.label) for group in tested}
+    differences = {group.label: model.difference(group.label, control.label) for group in tested}
     known = [label for label, difference in differences.items() if difference.p is not None]
     corrected = dict(zip(known, holm([differences[label].p or 0.0 for label in known]), strict=True))
     comparisons = []
@@ -232,12 +257,14 @@ def _design(
     sizes = [len(group.wells) for group in (tested or others) if group.wells]
     wells = float(median(sizes)) if sizes else 0.0
     fit = model.fit
-    deviation = math.sqrt(fit.well_variance + float(np.mean(model.errors**2))) if fit is not None else 0.0
+    scatters = [_scatter(group, control, model)[0] for group in tested]
+    deviation = float(median(scatters)) if scatters else 0.0
     if fit is None or not tested or deviation == 0:
         text = "What this design can find is unknown, as no treatment could be compared with the control."
         return Design(deviation or None, wells, len(control.wells), None, None, None, text)
     alpha = (1 - confidence) / len(tested)
-    least = detectable(deviation * math.sqrt(1 / wells + 1 / len(control.wells)), fit.freedom, alpha)
+    freedom = max(1.0, wells + len(control.wells) - 2)
+    least = detectable(deviation * math.sqrt(1 / wells + 1 / len(control.wells)), freedom, alpha)
     base = _growing(control)
     needed = None if base is None else wells_needed(SOUGHT * base, deviation, alpha, groups=len(tested) + 1)
     part = f" ({number(100 * least / base, 2)} % of the control's rate)" if base else ""

@@ -181,7 +181,7 @@ def _observed(series: Series) -> Iterator[tuple[str, str]]:
     time = series.time_h
     span = f", {short(float(time[0]))} to {short(float(time[-1]))} h" if time.size > 1 else ""
     yield "Observed", f"{counted(time.size, 'time')}{span}; {counted(len(series.fields), 'field')}"
-    yield "Confluence", _percents(*(float(series.confluence[index]) for index in ((0, -1) if time.size > 1 else (0,))))
+    yield "Confluence", _percents(*(series.ends if time.size > 1 else series.ends[:1]))
     for what, values, write in (
         ("Cell area per field", series.cell_area_um2, areas),
         ("In clusters", series.cluster_fraction, _percents),

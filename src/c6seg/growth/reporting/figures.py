@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,10 @@ def _bytes(figure: Figure, suffix: str) -> bytes:
     # no dates: the same data give the same file
     dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
     more: dict[str, Any] = {"pil_kwargs": {"compress_level": FAST}} if suffix == ".png" else {}
-    figure.savefig(buffer, format=suffix[1:], dpi=200, metadata={**dates, "Creator": "c6seg"}, **more)
+    with warnings.catch_warnings():
+        # letters that the font lacks are boxes in the figure; the report, whose fonts are the browser's, has them
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format=suffix[1:], dpi=200, metadata={**dates, "Creator": "c6seg"}, **more)
     return buffer.getvalue()
 
 
