@@ -180,7 +180,7 @@ def test_from_a_time_lapse_to_a_report(c6seg: Any, tiny_bundle: Path, tmp_path: 
         assert row["verdict"]
         assert bool(row["doubling_time_h"]) == bool(row["lower"]) == bool(row["upper"])
     kinds = {path.suffix for path in (out / "figures").iterdir()}
-    assert kinds == {".png", ".svg"}
+    assert kinds == {".pdf", ".png", ".svg"}
     report = (out / "report.html").read_text(encoding="utf-8")
     assert report.lstrip().lower().startswith("<!doctype html>")
     assert "data:image/" in report
