@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a busy machine is no fault of the code
+settings.register_profile("c6seg", deadline=None)
+settings.load_profile("c6seg")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
