@@ -110,7 +110,7 @@ def test_images_without_times_have_masks_and_words_about_the_curve(
 
 
 def _interrupt_and_wait() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     threading.Event().wait(5)
 
 
@@ -171,9 +171,9 @@ def test_the_first_signal_stops_and_the_second_ctrl_c_is_the_usual_one() -> None
     for first in (signal.SIGINT, signal.SIGTERM):
         with cli_watch._stop_on_signals() as stop:
             assert not stop.is_set()
-            os.kill(os.getpid(), first)
+            signal.raise_signal(first)
             assert stop.wait(5)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
                 _interrupt_and_wait()
         assert signal.getsignal(signal.SIGINT) is before
