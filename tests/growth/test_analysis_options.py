@@ -65,7 +65,7 @@ def test_a_plate_from_the_command_line_to_every_file(tmp_path: Path, capsys: pyt
     assert "drug 1 uM grows slower than" in said
     row = next(row for row in table(out / "comparisons.csv") if row["group"] == "drug 1 uM")
     assert float(row["difference_per_h"]) == pytest.approx(-0.02, abs=0.004)
-    assert float(row["p_holm"]) < 0.01
+    assert float(row["p_holm"]) < 0.05
     assert {row["well"] for row in table(out / "plate.csv")} >= {"B2", "C5", "D2"}
     pages = load_workbook(out / "growth.xlsx", read_only=True).sheetnames
     assert {"Summary", "Growth", "Fits", "Plate", "Comparisons"} <= set(pages)

@@ -18,6 +18,8 @@ from c6seg.growth.words import confidence_text, counted, number, p_value, signed
 
 # The difference that a design is judged by, as a part of the control's rate.
 SOUGHT = 0.2
+# Groups scatter differently where chance would do it less often than this.
+DIFFERENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +56,40 @@ class RateModel:
     def difference(self, group: str, control: str) -> Contrast:
         """Return how far the rate of a group lies above that of the control.
 
-        On one plate by Welch's t test: wells that a drug stops hardly differ, and a scatter that they share with other
-        groups would make the error of all others too small. On several plates by the mixed model.
+        By the mixed model, whose scatter all groups share; on one plate, where groups clearly scatter differently, by
+        the two groups alone: wells that a drug stops hardly differ, and would make the error of all others too small.
         """
-        if len(set(self.plates)) > 1 and self.fit is not None:
-            return contrast(
-                self.fit, np.array([float(label == group) - float(label == control) for label in self.labels])
-            )
-        one, other = (self.rates[[well.group == label for well in self.wells]] for label in (group, control))
-        return _welch(one, other)
+        if self.fit is None:
+            raise DataError(f"The rate of '{group}' has no error: there are not more wells than groups.")
+        if len(set(self.plates)) == 1 and _scatters_differ([self._of(label) for label in self.labels]):
+            return _apart(self._of(group), self._of(control))
+        weights = [float(label == group) - float(label == control) for label in self.labels]
+        return contrast(self.fit, np.array(weights))
+
+    def _of(self, label: str) -> Floats:
+        return np.asarray(self.rates[[well.group == label for well in self.wells]])
 
 
-def _welch(one: Floats, other: Floats) -> Contrast:
-    """Difference of two means whose variances may differ (Welch, Biometrika 34 (1947) 28)."""
+def _scatters_differ(groups: Sequence[Floats]) -> bool:
+    """Whether the variances of the groups differ beyond chance (Bartlett)."""
+    from scipy import stats
+
+    several = [rates for rates in groups if rates.size > 1 and float(np.ptp(rates)) > 0]
+    return len(several) > 1 and float(stats.bartlett(*several).pvalue) < DIFFERENT
+
+
+def _apart(one: Floats, other: Floats) -> Contrast:
+    """Difference of two means with variances of their own; as free as the smaller group is.
+
+    Welch's degrees of freedom are estimates too, and far too many where a few wells happen to lie close together.
+    """
     from scipy import stats
 
     parts = [float(np.var(rates, ddof=1)) / rates.size for rates in (one, other)]
     error = math.sqrt(sum(parts))
-    estimate = float(one.mean() - other.mean())
+    estimate, freedom = float(one.mean() - other.mean()), float(min(one.size, other.size) - 1)
     if error <= 1e-12 * max(abs(estimate), float(np.abs(other).max())):
-        return Contrast(estimate, 0.0, float(one.size + other.size - 2), None)
-    freedom = sum(parts) ** 2 / sum(part**2 / (rates.size - 1) for part, rates in zip(parts, (one, other), strict=True))
+        return Contrast(estimate, 0.0, freedom, None)
     return Contrast(estimate, error, freedom, float(2 * stats.t.sf(abs(estimate) / error, freedom)))
 
 
@@ -263,8 +278,7 @@ def _design(
         text = "What this design can find is unknown, as no treatment could be compared with the control."
         return Design(deviation or None, wells, len(control.wells), None, None, None, text)
     alpha = (1 - confidence) / len(tested)
-    freedom = max(1.0, wells + len(control.wells) - 2)
-    least = detectable(deviation * math.sqrt(1 / wells + 1 / len(control.wells)), freedom, alpha)
+    least = detectable(deviation * math.sqrt(1 / wells + 1 / len(control.wells)), fit.freedom, alpha)
     base = _growing(control)
     needed = None if base is None else wells_needed(SOUGHT * base, deviation, alpha, groups=len(tested) + 1)
     part = f" ({number(100 * least / base, 2)} % of the control's rate)" if base else ""

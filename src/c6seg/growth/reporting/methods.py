@@ -186,7 +186,9 @@ def _comparisons(plate: PlateResult, config: GrowthConfig) -> str:
     if not plate.comparisons:
         return ""
     controls = " or ".join(dict.fromkeys(one.control for one in plate.comparisons))
-    how = "in this model" if len(plate.plates) > 1 else "by Welch's t test of the wells' rates"
+    how = "in this model"
+    if len(plate.plates) == 1:
+        how += " or, where groups scattered differently (Bartlett's test, 1 %), by their own wells alone"
     return (
         f" Differences from {controls} were tested {how}, with p-values corrected for their number by Holm's method "
         f"(level {1 - config.confidence:.2g}); effect sizes are Hedges' g with intervals from the noncentral t "
