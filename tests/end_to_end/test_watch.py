@@ -173,11 +173,13 @@ def test_disorder_and_a_broken_file(start: Start, source: Path, tmp_path: Path, 
     for name in names[:3]:
         shutil.copy(source / name, folder)
     watch.until(lambda: len(watch.images()) == 3)
+    mask = tmp_path / "in" / "results" / "masks" / f"{Path(names[2]).stem}.png"
+    first = mask.read_bytes()
     shutil.copy(folder / names[0], folder / "copy.png")  # repeated
     (folder / names[1]).rename(folder / names[3])  # renamed
     (folder / names[2]).write_bytes((source / names[6]).read_bytes())  # overwritten
     wanted = {Path(names[0]).stem, Path(names[3]).stem, Path(names[2]).stem}
-    watch.until(lambda: set(watch.images()) == wanted)
+    watch.until(lambda: set(watch.images()) == wanted and mask.read_bytes() != first)
     (folder / "moved away").mkdir()
     shutil.move(folder / names[0], tmp_path / "elsewhere.png")  # removed: its copy takes its place
     watch.until(lambda: "copy" in watch.images())
