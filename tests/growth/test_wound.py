@@ -164,6 +164,20 @@ def test_no_number_where_the_data_cannot_carry_one(name: str) -> None:
     assert fit.gap == pytest.approx(gap)
 
 
+@pytest.mark.parametrize("shape", ["strip", "round"])
+def test_a_long_pause_after_the_first_time_is_no_fault(shape: str) -> None:
+    time_h = np.array([0.0, 30, 32, 34, 36, 38, 40, 42])
+    fit = fit_wound("a", time_h, straight(time_h, rate=0.02)[None], shape=shape, bootstrap=50)
+    assert fit.closure_per_h is not None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_round_gap_that_is_closed_after_one_time_gets_no_number() -> None:
+    fit = fit_wound("a", HOURS, np.where(HOURS > 0, 0.0, 0.4)[None], shape="round", bootstrap=50)
+    assert fit.closure_per_h is None
+    assert "1 time before that" in fit.verdict
+
+
 def test_gaps_that_do_not_close_get_no_closure_rate() -> None:
     rng = np.random.default_rng(0)
     for index in range(60):

@@ -209,7 +209,10 @@ def _search(time_h: Floats, values: Floats, weights: Floats, power: int, *, lags
 
 def _places(time_h: Floats) -> Floats:
     """Return the lags that are tried at first: none, and up to the middle of the observed time."""
-    inner = time_h[time_h <= (time_h[0] + time_h[-1]) / 2]
+    middle = (time_h[0] + time_h[-1]) / 2
+    inner = time_h[time_h <= middle]
+    if inner.size == 1:
+        return np.linspace(0.0, middle - time_h[0], PLACES + 1)
     number = min(PLACES * (inner.size - 1) + 1, MOST_PLACES)
     places = np.interp(np.linspace(0, inner.size - 1, number), np.arange(inner.size), inner) - time_h[0]
     return np.asarray(places, dtype=np.float64)
@@ -248,7 +251,7 @@ def _polished(best: Floats, time_h: Floats, values: Floats, square: Floats, powe
         by = by[..., :2] * open_[..., None]
         off = values - law(best, time_h, power)
         normal = np.einsum("bti,bt,btj->bij", by, square, by)
-        size = np.sqrt(np.einsum("bii->bi", normal)) + 1e-300
+        size = np.maximum(np.sqrt(np.einsum("bii->bi", normal)), 1e-150)
         normal = normal / (size[:, :, None] * size[:, None, :]) + 1e-9 * np.eye(2)
         step = np.linalg.solve(normal, (np.einsum("bti,bt,bt->bi", by, square, off) / size)[..., None])[..., 0] / size
         for factor in (1.0, 0.3, 0.05):

@@ -28,8 +28,10 @@ def too_fast(hours: Floats, moving: Bools) -> str:
     """Say that the gap is closed before there are enough times."""
     last = int(np.flatnonzero(moving)[-1]) if moving.any() else 0
     until = hours[min(last + 1, hours.size - 1)]
+    number = int(moving.sum())
+    times = "1 time" if number == 1 else f"{number} times"
     return (
-        f"No number: the gap closes, or closing stops, within {until:.3g} h, {int(moving.sum())} times before that "
+        f"No number: the gap closes, or closing stops, within {until:.3g} h, {times} before that "
         "cannot show a rate. Image more often."
     )
 
