@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
@@ -225,6 +225,7 @@ def test_find_nothing(given: str, words: str, tmp_path: Path) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mask=hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=9)))
+@example(mask=np.ones((1, 2, 1), dtype=bool))
 def test_mask_there_and_back(mask: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / ("m.png" if mask.ndim == 2 else "m.tif")
     write_mask(path, mask)

@@ -138,7 +138,7 @@ def test_a_microscope_that_writes_slowly_and_a_watch_that_is_killed(
     start: Start, source: Path, tmp_path: Path, tiny_bundle: Path
 ) -> None:
     watch = start()
-    with write(source, tmp_path / "in", 0.15) as writer:
+    with write(source, tmp_path / "in", 0.4) as writer:
         watch.until(lambda: len(watch.images()) >= 2)
         watch.process.kill()
         watch.process.wait()

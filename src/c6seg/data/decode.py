@@ -172,6 +172,8 @@ def encode(path: Path, values: NDArray[np.uint8]) -> None:
         return
     import tifffile
 
+    if values.ndim == 3 and len(values) == 1:  # tifffile takes a series of one picture 1 px wide for a row
+        values = values[0]
     axes = "TYX" if values.ndim == 3 else "YX"
     tifffile.imwrite(path, values, compression="zlib", photometric="minisblack", metadata={"axes": axes})
 
