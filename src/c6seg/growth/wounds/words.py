@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from c6seg.growth.fits.verdicts import hours_text, percent
+from c6seg.growth.words import counted
 from c6seg.growth.wounds.draws import Course, Estimate
 from c6seg.growth.wounds.law import Bools, Floats
 from c6seg.growth.wounds.results import WoundFit
@@ -28,8 +29,7 @@ def too_fast(hours: Floats, moving: Bools) -> str:
     """Say that the gap is closed before there are enough times."""
     last = int(np.flatnonzero(moving)[-1]) if moving.any() else 0
     until = hours[min(last + 1, hours.size - 1)]
-    number = int(moving.sum())
-    times = "1 time" if number == 1 else f"{number} times"
+    times = counted(int(moving.sum()), "time")
     return (
         f"No number: the gap closes, or closing stops, within {until:.3g} h, {times} before that "
         "cannot show a rate. Image more often."
