@@ -17,6 +17,10 @@ __all__ = ["grow"]
 
 PathLike = str | Path
 
+# Folders of pictures that c6seg writes, and files that lie beside them.
+PICTURES = ("masks", "overlays", "figures")
+MARKS = ("manifest.json", "measurements.csv", "report.json", "truth.csv", "dataset.csv")
+
 
 def grow(
     inputs: PathLike | Sequence[PathLike],
@@ -61,6 +65,7 @@ def grow(
     """
     from c6seg.errors import UsageError
     from c6seg.growth.analysis import analyse, is_results, read_results
+    from c6seg.growth.measure import check_flags
     from c6seg.growth.plates.map import read_plate_map
 
     options = config if isinstance(config, GrowthConfig) else load_config(GrowthConfig, config)
@@ -77,6 +82,7 @@ def grow(
         )
     failures: list[tuple[str, str]] = []
     if not done:
+        check_flags(options.exclude_flags)  # before the work
         done, failures = _segmented(
             given, folder / "segmentation", model=model, config=segment_config, recursive=recursive, progress=progress
         )
@@ -136,15 +142,31 @@ def _segmented(
 def _parts(images: Sequence[Path], out: Path, *, recursive: bool) -> dict[Path, list[Path]]:
     """Results folder to its images; one for all where no two have the same name."""
     from c6seg.data.images import find_images, image_name
+    from c6seg.errors import DataError
 
     found = find_images(images, recursive=recursive)
+    files = {path for path in map(Path, images) if path.is_file()}  # what is named is wanted
     own = [out.resolve(), (out.parent / "figures").resolve()]  # results may lie below the folder that is searched
-    paths = [path for path in found if not any(path.resolve().is_relative_to(part) for part in own)]
+    paths = [
+        path
+        for path in found
+        if path in files or not (any(path.resolve().is_relative_to(part) for part in own) or _made(path))
+    ]
+    if not paths:
+        raise DataError(f"'{found[0].parent}' holds pictures that c6seg made, and no photograph. Name the photographs.")
     names = Counter(os.path.normcase(image_name(path)) for path in paths)
     if max(names.values(), default=1) == 1:
-        return {out: paths or found}
+        return {out: paths}
     shared = Path(os.path.commonpath([path.resolve().parent for path in paths]))
     parts: dict[Path, list[Path]] = {}
     for path in paths:
         parts.setdefault(out / path.resolve().parent.relative_to(shared), []).append(path)
     return parts
+
+
+def _made(path: Path) -> bool:
+    """Whether a picture lies in a folder of results: masks, overlays or figures beside a manifest or a report."""
+    return any(
+        folder.name in PICTURES and any((folder.parent / name).is_file() for name in MARKS)
+        for folder in path.resolve().parents
+    )

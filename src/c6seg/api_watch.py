@@ -98,6 +98,7 @@ def watch(
         cannot be written at the end. A folder that goes away for a while and a full disk are waited for.
     """
     from c6seg.api import _name_hints
+    from c6seg.growth.measure import check_flags
     from c6seg.growth.plates.map import read_plate_map
     from c6seg.inference.arrivals import Arrivals
     from c6seg.inference.live import open_live
@@ -117,6 +118,7 @@ def watch(
     curves = growth_config
     if not isinstance(curves, GrowthConfig):
         curves = load_config(GrowthConfig, curves)
+    check_flags(curves.exclude_flags)
     plate_map = None if plate is None else read_plate_map(Path(plate))
     segmenter = Segmenter(DEFAULT_MODEL if model is None else model, options)
     growth = _Growth(target, curves, title or f"Growth: {source.resolve().name}", plate_map)

@@ -223,3 +223,70 @@ def test_growth_needs_neither_torch_nor_a_network() -> None:
         "sys.exit(bool({'torch', 'openvino', 'matplotlib', 'jinja2', 'scipy.stats'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_folders_of_results_say_the_well_even_where_no_name_occurs_twice(tmp_path: Path) -> None:
+    first = results(tmp_path / "B2", [f"img_{n:02d},0,,,{0.1 * 1.3**n:.4f}," for n in range(6)])
+    second = results(tmp_path / "B3", [f"img_{n:02d},0,,,{0.1 * 1.1**n:.4f}," for n in range(10, 16)])
+    result = api.grow([first, second], tmp_path / "out", config={"interval_h": 6.0})
+    assert [(one.name, one.time_h.size) for one in result.series] == [("B2", 6), ("B3", 6)]
+
+
+def test_folders_that_are_dates_with_a_pattern(tmp_path: Path) -> None:
+    folders = [
+        results(tmp_path / f"2024-05-0{day}", [f"A1_{f},0,,,{0.08 * 2**day:.3f}," for f in (1, 2)]) for day in (1, 2, 3)
+    ]
+    result = api.grow(folders, tmp_path / "out", config={"pattern": "{date}/{well}_{field}"})
+    assert [(one.name, one.plate, one.time_h.tolist()) for one in result.series] == [("A1", None, [0.0, 24.0, 48.0])]
+    assert result.series[0].fields.shape == (2, 3)
+    # without one, a folder of frames that are told apart by hours is a plate
+    plates = [results(tmp_path / f"exp/2024-06-0{day}", growing()) for day in (1, 2)]
+    result = api.grow(plates, tmp_path / "out2")
+    assert [one.name for one in result.series] == ["2024-06-01 A1", "2024-06-02 A1"]
+    lines = [results(tmp_path / f"C6_plate{number}", growing()) for number in (1, 2)]
+    result = api.grow(lines, tmp_path / "out3")
+    assert [one.name for one in result.series] == ["C6_plate1 A1", "C6_plate2 A1"]
+
+
+def test_a_bad_cell_costs_its_row_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "seg", [*growing(), "A1_60h,0,,,many,", "B7_0h,0,soon,,0.2,"])
+    code = run(app, ["growth", str(folder), "--out", str(tmp_path / "out")])
+    captured = capsys.readouterr()
+    assert code == 1
+    assert "doubling every 23.1 h" in captured.out
+    assert "line 12: confluence is 'many', which is no number" in captured.err
+    assert "line 13: time_h is 'soon'" in captured.err
+    assert [row["series"] for row in fits(tmp_path / "out")] == ["A1"]
+    assert "2 rows of the table were left out" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_pictures_of_earlier_results_are_no_photographs(tmp_path: Path, tiny_bundle: Path) -> None:
+    for step in range(4):
+        pixels = np.full((64, 96), 20, np.uint8)
+        pixels[:, : round(8 * 1.4**step)] = 220
+        path = tmp_path / "exp" / "images" / f"B2_{12 * step}h.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    earlier = tmp_path / "exp" / "old results"
+    for part in ("masks", "overlays", "figures"):
+        (earlier / part).mkdir(parents=True)
+        Image.fromarray(pixels).save(earlier / part / "B3_0h.png")
+    (earlier / "manifest.json").write_text("{}")
+    options = {"model": tiny_bundle, "segment_config": {"pixel_size_um": 1.0}, "recursive": True}
+    result = api.grow(tmp_path / "exp", tmp_path / "out", **options)
+    assert [(one.name, one.time_h.size) for one in result.series] == [("B2", 4)]
+    with pytest.raises(DataError, match="no photograph"):
+        api.grow(earlier, tmp_path / "out2", **options)
+
+
+def test_flags_that_nothing_sets_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "seg", growing())
+    arguments = ["growth", str(folder), "--out", str(tmp_path / "out"), "--exclude-flags"]
+    assert run(app, [*arguments, "out_of_focs"]) == 2
+    error = capsys.readouterr().err
+    assert "'out_of_focus'" in error
+    assert "overexposed" in error
+    assert run(app, [*arguments, "empty_field,scale_unknown"]) == 0
+    # a table made elsewhere may have flags of its own
+    own = results(tmp_path / "own", [*growing()[:-1], "A1_54h,0,,,0.3,debris"])
+    assert run(app, ["growth", str(own), "--out", str(tmp_path / "out"), "--exclude-flags", "debris"]) == 0

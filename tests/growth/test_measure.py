@@ -10,7 +10,6 @@ import pytest
 from c6seg.errors import DataError
 from c6seg.growth.measure import (
     Measurement,
-    analysed_area_um2,
     cell_area_um2,
     confluence,
     fits_image,
@@ -29,13 +28,10 @@ def test_confluence_and_area_of_the_whole_and_of_a_part() -> None:
     assert confluence(MASK, analysed=part) == 150 / 300
     assert cell_area_um2(MASK, pixel_size_um=2.0) == 150 * 4
     assert cell_area_um2(MASK, pixel_size_um=2.0, analysed=~part) == 0
-    assert analysed_area_um2((20, 30), pixel_size_um=2.0, analysed=part) == 1200
-    assert analysed_area_um2((20, 30), pixel_size_um=0.5) == 150
 
 
 def test_unknown_is_never_a_number() -> None:
     assert cell_area_um2(MASK, pixel_size_um=None) is None
-    assert analysed_area_um2((20, 30), pixel_size_um=None) is None
     assert math.isnan(confluence(MASK, analysed=np.zeros_like(MASK)))
 
 
@@ -51,7 +47,7 @@ def test_what_is_no_mask_is_refused() -> None:
 def test_table_is_read_with_unknowns_as_none(tmp_path: Path) -> None:
     path = tmp_path / "measurements.csv"
     path.write_text("image,frame,time_h,well,confluence,flags\na,0,,A1,0.5,empty_field scale_unknown\nb,1,2.5,,,\n")
-    first, second = read_measurements(path)
+    (first, second), _ = read_measurements(path)
     assert (first.image, first.well, first.time_h, first.confluence) == ("a", "A1", None, 0.5)
     assert first.flags == ("empty_field", "scale_unknown")
     assert (second.frame, second.time_h, second.confluence, second.well) == (1, 2.5, None, None)
@@ -61,7 +57,7 @@ def test_every_column_of_the_table_is_read(tmp_path: Path) -> None:
     path = tmp_path / "measurements.csv"
     head = "width_px,height_px,pixel_size_um,cluster_fraction,object_count,mean_object_area_um2,uncertainty,sha256"
     path.write_text(f"image,confluence,{head}\na,0.5,640,480,0.65,0.1,12,801.5,0.03,f00d\nb,0.5,,,,,,,,\n")
-    first, second = read_measurements(path)
+    (first, second), _ = read_measurements(path)
     assert (first.width_px, first.height_px, first.object_count) == (640, 480, 12)
     assert (first.pixel_size_um, first.cluster_fraction, first.mean_object_area_um2) == (0.65, 0.1, 801.5)
     assert (first.uncertainty, first.sha256) == (0.03, "f00d")

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from c6seg.config import GrowthConfig
 from c6seg.errors import UsageError
 from c6seg.growth.curves import GrowthFit, fit_series
-from c6seg.growth.measure import few
+from c6seg.growth.measure import check_flags
 from c6seg.growth.plates.results import PlateMap, PlateResult
 from c6seg.growth.reporting.cards import digest
 from c6seg.growth.reporting.desk import ReportCache
 from c6seg.growth.results import Library, Results, is_results, read_results, told_apart
 from c6seg.growth.series import Series, group_series
 from c6seg.growth.timeline.interval import Calibration
+from c6seg.growth.words import counted, few
 from c6seg.growth.wounds.results import WoundFit
 from c6seg.runtime import make_folder
+
+if TYPE_CHECKING:
+    from c6seg.growth.reporting.methods import Methods
 
 __all__ = ["GrowthCache", "GrowthResult", "Results", "analyse", "is_results", "read_results"]
 
@@ -36,7 +40,8 @@ class GrowthResult:
     report
         Path of ``report.html``.
     failures
-        (image, reason) of images that could not be segmented, where raw images were given.
+        (image, reason) of images that could not be segmented, where raw images were given, and of rows of a table
+        that cannot be used.
     plate
         What the plate says; None where no map was given.
     wounds
@@ -117,38 +122,64 @@ def analyse(
     OutputError
         The folder cannot be written.
     """
-    from c6seg.growth.reporting.methods import describe_methods
-
     kept = cache if cache is not None else GrowthCache()
     results = told_apart(results)
-    library, manifest = Library(results), results[0].manifest
-    calibration = Calibration.from_manifest(manifest)
-    series = _series(results, library, config, calibration)
-    if failures:
-        names = few([Path(name).name for name, _ in failures])
-        note = f"{len(failures)} image{'s' * (len(failures) > 1)} could not be segmented ({names}); see failures.csv"
-        series[0] = replace(series[0], notes=(*series[0].notes, note))
-    # a table alone may come from anywhere; masks that a model made are never exact
-    modelled = any(one.manifest.get("model") for one in results)
-    mask_error = config.mask_error if modelled and calibration is None else 0.0
-    errors = {"mask_error": mask_error, "mask_error_arcsine": calibration.sd if calibration else 0.0}
+    library = Library(results)
+    errors = _mask_errors(results, config)
+    series = _series(results, library, config, errors.calibration)
+    series[0] = replace(series[0], notes=(*series[0].notes, *_lost(results, failures)))
     fits = _fits(series, config, errors, kept, progress)
     found = _plate(series, fits, plate, config)
     wounds = _wounds(series, library, config, progress) if wound else ()
-    sources = tuple(dict.fromkeys(one.time_source for one in series))
-    methods = describe_methods(
-        config,
-        manifest=manifest,
-        time_sources=sources,
-        series=series,
-        calibration=calibration,
-        mask_error=mask_error,
-        plate=found,
-        wounds=wounds,
-    )
-    made = GrowthResult(out, tuple(series), tuple(fits), out / "report.html", tuple(failures), found, wounds)
+    failed = (*failures, *(one for result in results for one in result.lost))
+    made = GrowthResult(out, tuple(series), tuple(fits), out / "report.html", failed, found, wounds)
+    manifest = results[0].manifest
+    methods = _methods(made, config, manifest, errors)
     _write(made, library, config, title=title, methods=methods, manifest=manifest, truth=truth, kept=kept, quick=quick)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class _MaskErrors:
+    """Error of the masks: as the model states it, and what is supposed of a model that states none (confluence)."""
+
+    calibration: Calibration | None
+    assumed: float
+
+
+def _mask_errors(results: Sequence[Results], config: GrowthConfig) -> _MaskErrors:
+    calibration = Calibration.from_manifest(results[0].manifest)
+    # a table alone may come from anywhere; masks that a model made are never exact
+    modelled = any(one.manifest.get("model") for one in results)
+    return _MaskErrors(calibration, config.mask_error if modelled and calibration is None else 0.0)
+
+
+def _lost(results: Sequence[Results], failures: Sequence[tuple[str, str]]) -> list[str]:
+    """Say which images and rows were lost before anything was analysed."""
+    notes = []
+    if failures:
+        names = few([Path(name).name for name, _ in failures])
+        notes.append(f"{counted(len(failures), 'image')} could not be segmented ({names}); see failures.csv")
+    lost = [reason for one in results for _, reason in one.lost]
+    if lost:
+        were = counted(len(lost), "row of the table was", "rows of the table were")
+        notes.append(f"{were} left out: {'; '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}")
+    return notes
+
+
+def _methods(made: GrowthResult, config: GrowthConfig, manifest: Mapping[str, Any], errors: _MaskErrors) -> Methods:
+    from c6seg.growth.reporting.methods import describe_methods
+
+    return describe_methods(
+        config,
+        manifest=manifest,
+        time_sources=tuple(dict.fromkeys(one.time_source for one in made.series)),
+        series=made.series,
+        calibration=errors.calibration,
+        mask_error=errors.assumed,
+        plate=made.plate,
+        wounds=made.wounds,
+    )
 
 
 def _series(
@@ -158,6 +189,7 @@ def _series(
     from c6seg.growth.timeline.times import read_file_times
 
     rows = [row for one in results for row in one.measurements]
+    check_flags(config.exclude_flags, rows)
 
     def group(**file_times: Any) -> list[Series]:
         return group_series(
@@ -188,16 +220,20 @@ def _series(
 def _fits(
     series: Sequence[Series],
     config: GrowthConfig,
-    errors: Mapping[str, float],
+    errors: _MaskErrors,
     kept: GrowthCache,
     progress: Callable[[float, int, str], None] | None,
 ) -> list[GrowthFit]:
-    marks = [digest(one, config.model_dump(mode="json"), dict(errors)) for one in series]
+    known = {
+        "mask_error": errors.assumed,
+        "mask_error_arcsine": errors.calibration.sd if errors.calibration is not None else 0.0,
+    }
+    marks = [digest(one, config.model_dump(mode="json"), known) for one in series]
     found: dict[str, GrowthFit] = {}
     for index, (mark, one) in enumerate(zip(marks, series, strict=True)):
         if progress is not None and len(series) > 1:
             progress(index, len(series), one.name)
-        found[mark] = kept.fits.get(mark) or fit_series(one, config, **errors)
+        found[mark] = kept.fits.get(mark) or fit_series(one, config, **known)
     kept.fits = found
     return [found[mark] for mark in marks]
 
@@ -239,7 +275,7 @@ def _write(
     config: GrowthConfig,
     *,
     title: str,
-    methods: Any,
+    methods: Methods,
     manifest: Mapping[str, Any],
     truth: Mapping[str, Any] | None,
     kept: GrowthCache,

@@ -5,16 +5,28 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.errors import DataError
+from c6seg.errors import DataError, UsageError, did_you_mean
+from c6seg.growth.words import counted, few
 
 NEEDED_COLUMNS = ("image", "confluence")
+FLAGS = (
+    "empty_field",
+    "mask_does_not_fit",
+    "no_contrast",
+    "out_of_focus",
+    "overexposed",
+    "scale_extreme",
+    "scale_unknown",
+    "unlike_training",
+)
+"""Words about the quality of a frame that c6seg knows; a table that was made elsewhere may have others."""
 # Confluence and area are rounded in the table; masks that do not fit are off by far more than this part.
 ROUNDING = 0.01
 
@@ -134,16 +146,6 @@ def cell_area_um2(
     return float(np.count_nonzero(cells)) * pixel_size_um**2
 
 
-def analysed_area_um2(
-    size_hw: tuple[int, int], *, pixel_size_um: float | None, analysed: NDArray[np.bool_] | None = None
-) -> float | None:
-    """Return the area that was looked at in um2, or None where the pixel size is unknown."""
-    if pixel_size_um is None:
-        return None
-    pixels = size_hw[0] * size_hw[1] if analysed is None else int(np.count_nonzero(analysed))
-    return pixels * pixel_size_um**2
-
-
 def fits_image(row: Measurement) -> bool:
     """Whether the covered area can lie in the image; a mask of another image, or at another scale, gives more.
 
@@ -157,6 +159,20 @@ def fits_image(row: Measurement) -> bool:
     return area <= max(part, 1e-3) * width * height * edge**2 * (1 + ROUNDING)
 
 
+def check_flags(words: Iterable[str], rows: Iterable[Measurement] = ()) -> None:
+    """Refuse flags that c6seg does not know and no row has.
+
+    Raises
+    ------
+    UsageError
+        It names the known ones, the nearest first.
+    """
+    known = {*FLAGS, *(flag for row in rows for flag in row.flags)}
+    for word in words:
+        if word not in known:
+            raise UsageError(did_you_mean(word, known, what="quality flag"))
+
+
 def size_notes(rows: Sequence[Measurement]) -> tuple[str, ...]:
     """Say in words which images of one series differ from the others in size or scale, or lack the scale."""
     notes = []
@@ -165,7 +181,7 @@ def size_notes(rows: Sequence[Measurement]) -> tuple[str, ...]:
         usual = sizes.most_common(1)[0][0]
         odd = [row for row in rows if row.width_px and row.height_px and (row.width_px, row.height_px) != usual]
         notes.append(
-            f"{_images(len(odd))} of another size than the others, {usual[0]}x{usual[1]} px "
+            f"{counted(len(odd), 'image is', 'images are')} of another size than the others, {usual[0]}x{usual[1]} px "
             f"({few([f'{row.image}: {row.width_px}x{row.height_px}' for row in odd])}): check that masks and images "
             "belong together"
         )
@@ -178,28 +194,27 @@ def size_notes(rows: Sequence[Measurement]) -> tuple[str, ...]:
     lacking = [row.image for row in rows if not row.pixel_size_um]
     if scales and lacking:
         notes.append(
-            f"{_images(len(lacking))} without a pixel size, so that their area in um2 is unknown ({few(lacking)})"
+            f"{counted(len(lacking), 'image is', 'images are')} without a pixel size, so that their area in um2 is "
+            f"unknown ({few(lacking)})"
         )
     return tuple(notes)
 
 
-def few(names: Sequence[str]) -> str:
-    """Return the first three names, with dots where there are more."""
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+def read_measurements(path: Path) -> tuple[list[Measurement], list[tuple[str, str]]]:
+    """Read the ``measurements.csv`` of a segmentation. A cell that cannot be read costs its row only.
 
-
-def _images(number: int) -> str:
-    return "1 image is" if number == 1 else f"{number} images are"
-
-
-def read_measurements(path: Path) -> list[Measurement]:
-    """Read the ``measurements.csv`` of a segmentation.
+    Returns
+    -------
+    tuple
+        The rows; (image, reason) of those that cannot be used.
 
     Raises
     ------
     DataError
-        No such file, no table, missing columns, a field that is no number, or no rows.
+        No such file, no table, missing columns, or no usable row.
     """
+    rows: list[Measurement] = []
+    lost: list[tuple[str, str]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -209,21 +224,28 @@ def read_measurements(path: Path) -> list[Measurement]:
                     f"'{path}' has no column {' and no column '.join(repr(name) for name in missing)}; "
                     "it is not a measurements.csv of `c6seg segment`."
                 )
-            rows = [_measurement(row, path, number) for number, row in enumerate(reader, start=2)]
+            for line, row in enumerate(reader, start=2):
+                try:
+                    rows.append(_measurement(row))
+                except ValueError as error:
+                    lost.append(((row.get("image") or "").strip(), f"'{path}' line {line}: {error}"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"Cannot read '{path}': {error}") from error
+    if not rows and lost:
+        more = f" None of its {counted(len(lost), 'row')} can be used." if len(lost) > 1 else ""
+        raise DataError(f"{lost[0][1]}{more}")
     if not rows:
         raise DataError(f"'{path}' has no rows: nothing was segmented. Look into failures.csv beside it.")
-    return rows
+    return rows, lost
 
 
-def _measurement(row: dict[str, str | None], path: Path, line: int) -> Measurement:
+def _measurement(row: dict[str, str | None]) -> Measurement:
     def number(column: str) -> float | None:
         text = (row.get(column) or "").strip()
         try:
             value = float(text) if text else None
         except ValueError:
-            raise DataError(f"'{path}' line {line}: {column} is {text!r}, which is no number.") from None
+            raise ValueError(f"{column} is {text!r}, which is no number.") from None
         return value if value is None or math.isfinite(value) else None
 
     def whole(column: str) -> int | None:
@@ -232,7 +254,7 @@ def _measurement(row: dict[str, str | None], path: Path, line: int) -> Measureme
 
     image = (row.get("image") or "").strip()
     if not image:
-        raise DataError(f"'{path}' line {line}: the column 'image' is empty.")
+        raise ValueError("the column 'image' is empty.")
     return Measurement(
         image=image,
         frame=int(number("frame") or 0),

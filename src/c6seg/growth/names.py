@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 
+from c6seg.growth.timeline.moments import (
+    DATED,
+    ELAPSED,
+    END,
+    GAP,
+    USUAL,
+    Habits,
+    date_alone,
+    hours_of,
+    small_well,
+    take_time,
+    without,
+)
 from c6seg.growth.timeline.patterns import Words, compile_text, read_words
 
 
@@ -46,8 +58,6 @@ class NameParts:
 
 
 _WELL = r"(?P<well>[A-P](?:0?[1-9]|1\d|2[0-4]))"
-_ELAPSED = r"(?P<d>\d{1,3})d(?P<h>\d{1,2})h(?:(?P<m>\d{1,2})m)?"
-_DATED = r"(?P<Y>\d{4})y(?P<M>\d\d)m(?P<D>\d\d)d[_-]?(?P<h>\d\d)h(?P<m>\d\d)m"
 
 # Whole names of known instruments, tried in order.
 _INSTRUMENTS = tuple(
@@ -56,7 +66,7 @@ _INSTRUMENTS = tuple(
         # Incucyte, LIVECell: A172_Phase_C7_1_02d16h00m_2; or with the date: 2020y03m05d_12h00m
         *(
             rf"(?:(?P<line>.+?)_)?(?:Phase_)?{_WELL}_(?P<field>\d+)_{time}(?:_(?P<crop>\d+))?"
-            for time in (_ELAPSED, _DATED)
+            for time in (ELAPSED, DATED)
         ),
         # Cytation, Gen5: B3_-1_2_1_Phase Contrast_001 = well, step, channel, field, channel's name, time index
         rf"{_WELL}_-?\d+_\d+_(?P<field>\d+)(?:Z\d+)?_[A-Za-z][^_]*_(?P<index>\d{{3,}})",
@@ -67,30 +77,10 @@ _INSTRUMENTS = tuple(
     )
 )
 
-_GAP = r"(?<![A-Za-z0-9.])"
-_END = r"(?![A-Za-z0-9])"
-# Times anywhere in a name, tried in order.
-_TIMES = tuple(
-    re.compile(pattern, flags)
-    for pattern, flags in (
-        (_GAP + _DATED + _END, 0),
-        (_GAP + r"t?" + _ELAPSED + _END, re.IGNORECASE),
-        (
-            _GAP + r"(?P<Y>20\d\d)-?(?P<M>[01]\d)-?(?P<D>[0-3]\d)[ T_-](?P<h>[0-2]\d)[-:.h]?(?P<m>[0-5]\d)"
-            r"(?:[-:.m]?(?P<s>[0-5]\d)s?)?" + _END,
-            0,
-        ),
-        (
-            _GAP
-            + r"(?:t|time)?[ =_-]?(?P<h>\d+(?:[.,]\d+)?)[ _]?(?:h|hr|hrs|hours?)(?:(?P<m>\d{1,2})(?:m|min)?)?"
-            + _END,
-            re.IGNORECASE,
-        ),
-        (_GAP + r"(?:t|time)?[ =_-]?(?P<m>\d+(?:[.,]\d+)?)[ _]?(?:min|minutes?)" + _END, re.IGNORECASE),
-        (_GAP + r"day[ _-]?(?P<d>\d+(?:[.,]\d+)?)" + _END, re.IGNORECASE),
-    )
+_INDEX = re.compile(
+    r"(?:(?<![A-Za-z])t|(?<![A-Za-z])tp[ _-]?|frame[ _-]?|time[ _-]?(?:point[ _-]?)?)(?P<index>\d+)" + END,
+    re.IGNORECASE,
 )
-_INDEX = re.compile(r"(?:(?<![A-Za-z])t|frame[ _-]?|time[ _-]?)(?P<index>\d+)" + _END, re.IGNORECASE)
 # A cell line, not frame 3; "xy3t3" is position 3, frame 3.
 _3T3 = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=NIH)|(?<=nih))3T3(?![0-9])", re.IGNORECASE)
 _FIELD = re.compile(
@@ -99,20 +89,22 @@ _FIELD = re.compile(
 # The others are stage positions: where no well is named, each is a place of its own.
 _WITHIN_WELL = {"s", "f", "fov", "field", "site"}
 _NAMED_WELL = re.compile(r"well[ _-]?" + _WELL + r"(?![0-9])", re.IGNORECASE)
-_ANY_WELL = re.compile(_GAP + _WELL + _END)
+_ANY_WELL = re.compile(GAP + _WELL + END)
 # "C6" after one of these is the cell line, not a well.
 _LINE_BEFORE = re.compile(r"(?:glioma|rat|line|cells?)[ _-]*$", re.IGNORECASE)
 _TAIL = re.compile(r"(?:^|(?<=[_ .\-(#]))(?P<number>\d+)\)?$")
 
 
 @lru_cache(maxsize=65536)
-def parse_name(name: str) -> NameParts:
+def parse_name(name: str, habits: Habits = USUAL) -> NameParts:
     """Read cell line, well, field, time and crop from an image name.
 
     Parameters
     ----------
     name
         File name with or without folder and suffix. What the file itself does not say is looked for in its folders.
+    habits
+        How the names of the set are written, where this one can be read in several ways.
 
     Examples
     --------
@@ -123,11 +115,14 @@ def parse_name(name: str) -> NameParts:
     13
     """
     *folders, last = [part for part in re.split(r"[\\/]+", name) if part not in {"", ".", ".."}] or [""]
-    parts = _parse_stem(re.sub(r"(?:\.ome)?\.(?:tiff?|png|jpe?g|bmp)$", "", last, flags=re.IGNORECASE))
+    parts = _parse_stem(re.sub(r"(?:\.ome)?\.(?:tiff?|png|jpe?g|bmp)$", "", last, flags=re.IGNORECASE), habits)
     for folder in reversed(folders):
         if parts.well is not None and parts.time_h is not None:
             break
-        outer = _parse_stem(folder)
+        outer = _parse_stem(folder, habits)
+        # a day tells no frames of one day apart
+        day = date_alone(folder, habits) if parts.time_h is None and parts.index is None else None
+        outer = outer if day is None else NameParts(time_h=day, absolute=True)
         well = parts.well or outer.well
         line = parts.line or (outer.line if outer.well else None)
         timed = parts if parts.time_h is not None else outer
@@ -202,20 +197,20 @@ def _from_words(words: Words) -> NameParts:
     return NameParts(line, well, texts.get("field"), words.time_h, texts.get("crop"), index, words.absolute, stem)
 
 
-def _parse_stem(stem: str) -> NameParts:
+def _parse_stem(stem: str, habits: Habits) -> NameParts:
     for pattern in _INSTRUMENTS:
         match = pattern.fullmatch(stem)
         if match:
             return _from_instrument(match.groupdict())
-    time_h, absolute, rest = _take_time(stem)
+    time_h, absolute, rest = take_time(stem, habits)
     index = _frame_number(rest)
-    rest = _without(rest, index) if index else rest
-    well = _NAMED_WELL.search(rest) or _last_well(rest)
-    found = _FIELD.search(rest)
+    rest = without(rest, index) if index else rest
+    well = _NAMED_WELL.search(rest) or _last_well(rest, habits)
+    found = next((one for one in _FIELD.finditer(rest) if well is None or one.span() != well.span("well")), None)
     field = found["field"] if found else None
     if found and found["kind"].lower() in _WITHIN_WELL:
-        rest = _without(rest, found)
-        well = _NAMED_WELL.search(rest) or _last_well(rest)
+        rest = without(rest, found)
+        well = _NAMED_WELL.search(rest) or _last_well(rest, habits)
         found = None
     count = index["index"] if index else None
     number = _TAIL.search(rest)
@@ -243,16 +238,6 @@ def _frame_number(text: str) -> re.Match[str] | None:
     return next((match for match in found if not any(begin < match.start() < end for begin, end in lines)), None)
 
 
-def _take_time(text: str) -> tuple[float | None, bool, str]:
-    """Return hours, whether they are a calendar date, and the text without them."""
-    for pattern in _TIMES:
-        match = pattern.search(text)
-        time_h = _hours(match.groupdict()) if match else None
-        if match and time_h is not None:
-            return time_h, "Y" in match.groupdict(), _without(text, match)
-    return None, False, text
-
-
 def _from_instrument(groups: dict[str, str | None]) -> NameParts:
     well = groups.get("well")
     if well is None and groups.get("row") is not None:
@@ -265,33 +250,16 @@ def _from_instrument(groups: dict[str, str | None]) -> NameParts:
     absolute = groups.get("Y") is not None
     crop = groups.get("crop")
     return NameParts(
-        line, well, groups.get("field"), _hours(groups), crop, int(index) if index else None, absolute, stem
+        line, well, groups.get("field"), hours_of(groups), crop, int(index) if index else None, absolute, stem
     )
 
 
-def _hours(groups: dict[str, str | None]) -> float | None:
-    values = {key: float(value.replace(",", ".")) for key in "YMDdhms" if (value := groups.get(key))}
-    if not values:
-        return None
-    hours = 24 * values.get("d", 0.0) + values.get("h", 0.0) + values.get("m", 0.0) / 60 + values.get("s", 0.0) / 3600
-    if "Y" not in values:
-        return hours
-    try:
-        day = datetime(int(values["Y"]), int(values["M"]), int(values["D"]), tzinfo=UTC)
-    except ValueError:
-        return None
-    return day.timestamp() / 3600 + hours
-
-
-def _last_well(text: str) -> re.Match[str] | None:
+def _last_well(text: str, habits: Habits) -> re.Match[str] | None:
     wells = [match for match in _ANY_WELL.finditer(text) if not _LINE_BEFORE.search(text[: match.start()])]
+    if not wells and habits.small_wells and (small := small_well(text)):
+        return re.search(rf"{GAP}(?P<well>{small}){END}", text)
     return wells[-1] if wells else None
 
 
 def _short_well(well: str) -> str:
     return f"{well[0].upper()}{int(well[1:])}"
-
-
-def _without(text: str, match: re.Match[str]) -> str:
-    before, after = text[: match.start()], text[match.end() :]
-    return before.rstrip(" _-.") + after if not before or not after else before + after.lstrip(" _-.")

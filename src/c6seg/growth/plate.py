@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from c6seg.growth.fits.verdicts import GrowthFit
-from c6seg.growth.plates.compare import compare_groups, fit_rates, group_rates
+from c6seg.growth.plates.compare import compare_groups, group_rates
 from c6seg.growth.plates.dose import dose_responses
 from c6seg.growth.plates.edge import edge_notes
 from c6seg.growth.plates.groups import group_wells, well_label
 from c6seg.growth.plates.join import Joined, join
 from c6seg.growth.plates.layout import is_edge, plate_size, well_position
-from c6seg.growth.plates.map import few
+from c6seg.growth.plates.rates import fit_rates
 from c6seg.growth.plates.results import PlateMap, PlateResult, PlateWell, WellInfo
 from c6seg.growth.series import Series
-from c6seg.growth.words import percent
+from c6seg.growth.words import few, percent
 
 # Mean confluence of a blank from which it is not empty.
 EMPTY_BLANK = 0.02
@@ -139,7 +139,7 @@ def _blanks(joined: Joined, series: Sequence[Series]) -> tuple[float | None, flo
     notes = []
     if full:
         notes.append(
-            f"blanks are not empty ({few(full)} confluence on average): they hold cells or dirt, the plate map is "
+            f"blanks are not empty ({few(full, 6)} confluence on average): they hold cells or dirt, the plate map is "
             "wrong, or the model sees cells where there are none"
         )
     return float(np.mean(list(means.values()))), highest, notes

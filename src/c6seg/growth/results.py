@@ -34,11 +34,14 @@ class Results:
         Its table; ``path`` of each holds the folders of the image that tell it from the others.
     manifest
         Its ``manifest.json``; empty where there is none.
+    lost
+        (image, reason) of the rows of the table that cannot be used.
     """
 
     folder: Path
     measurements: tuple[Measurement, ...]
     manifest: Mapping[str, Any]
+    lost: tuple[tuple[str, str], ...] = ()
 
 
 def is_results(path: Path) -> bool:
@@ -55,35 +58,52 @@ def read_results(path: Path) -> Results:
         The table or the manifest cannot be read.
     """
     folder = path.parent if path.name == MEASUREMENTS else path
-    rows = read_measurements(folder / MEASUREMENTS)
+    rows, lost = read_measurements(folder / MEASUREMENTS)
     manifest = _manifest(folder / "manifest.json")
     places = _places(manifest)
     hashes = {image_name(Path(str(item["path"]))): str(item.get("sha256") or "") for item in _inputs(manifest)}
     known = (replace(row, path=places.get(row.image), sha256=hashes.get(row.image) or None) for row in rows)
-    return Results(folder, tuple(known), manifest)
+    return Results(folder, tuple(known), manifest, tuple(lost))
 
 
 def told_apart(results: Sequence[Results]) -> list[Results]:
-    """Put the folder in front of images whose names occur in several results.
+    """Put the folder in front of images whose names occur in several results, and before names that it adds to.
 
-    A folder that names neither well, field nor time stands for a plate, whose wells are not those of another one.
+    A folder that adds neither well, field nor time to the names stands for a plate, whose wells are not those of
+    another one; where no name occurs twice, such a folder is passed over.
     """
-    counts = Counter(name for one in results for name in {row.image for row in one.measurements})
-    if not counts or max(counts.values()) == 1:
+    if len(results) < 2:
         return list(results)
+    counts = Counter(name for one in results for name in {row.image for row in one.measurements})
     folders = [one.folder.resolve() for one in results]
     shared = Path(os.path.commonpath([folder.parent for folder in folders]))
+    labels = [folder.relative_to(shared).as_posix() for folder in folders]
+    adds = [_adds(label, one) for label, one in zip(labels, results, strict=True)]
+    if max(counts.values(), default=0) < 2:
+        return [_below(one, label) if more else one for one, label, more in zip(results, labels, adds, strict=True)]
     found = []
-    for one, folder in zip(results, folders, strict=True):
-        label = folder.relative_to(shared).as_posix()
-        parts = parse_name(label)
-        plate = label if parts.well is None and parts.field is None and parts.time_h is None else None
+    for one, label, more in zip(results, labels, adds, strict=True):
         rows = (
-            replace(row, image=f"{label}/{row.image}", path=f"{label}/{row.path or row.image}", plate=plate)
-            for row in one.measurements
+            replace(row, image=f"{label}/{row.image}", plate=None if more else label)
+            for row in _below(one, label).measurements
         )
         found.append(replace(one, measurements=tuple(rows)))
     return found
+
+
+def _below(one: Results, label: str) -> Results:
+    rows = (replace(row, path=f"{label}/{row.path or row.image}") for row in one.measurements)
+    return replace(one, measurements=tuple(rows))
+
+
+def _adds(label: str, one: Results) -> bool:
+    """Whether a folder says something about its images that their names do not."""
+    for row in one.measurements:
+        name = row.path or row.image
+        inner, outer = parse_name(name), parse_name(f"{label}/{name}")
+        if (inner.well, inner.field, inner.time_h) != (outer.well, outer.field, outer.time_h):
+            return True
+    return False
 
 
 class Library:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from c6seg.data.images import natural_key
 from c6seg.errors import UsageError
-from c6seg.growth.measure import Measurement, few, size_notes
+from c6seg.growth.measure import Measurement, size_notes
 from c6seg.growth.names import NameParts, parse_name
 from c6seg.growth.timeline.clock import Tick, order_notes, same_picture_note, same_pictures, step_notes
 from c6seg.growth.timeline.interval import Calibration, confluence_interval
 from c6seg.growth.timeline.samples import Lost, Sample, exclusion_note, lost_notes, read_samples
 from c6seg.growth.timeline.times import BY_INTERVAL, BY_NAME, BY_TAG, NO_TIMES, FileTime, Timed, assign_times
+from c6seg.growth.words import few
 
 __all__ = ["BY_INTERVAL", "BY_NAME", "BY_TAG", "NameParts", "Series", "group_series", "parse_name"]
 
@@ -218,7 +219,7 @@ def _clock_notes(timed: Timed) -> tuple[str, ...]:
             ticks.append(
                 Tick(sample.unit, sample.number, time_h, f"{image}[{sample.number}]" if sample.movie else image)
             )
-    return order_notes(ticks)
+    return order_notes(ticks, start_h=timed.start_h)
 
 
 def _series(

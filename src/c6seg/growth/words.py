@@ -140,6 +140,17 @@ def counted(number_of: int, one: str, many: str | None = None) -> str:
     return f"{number_of} {one if number_of == 1 else many or one + 's'}"
 
 
+def few(names: Sequence[str], most: int = 3) -> str:
+    """List the first names, with dots where there are more.
+
+    Examples
+    --------
+    >>> few(["a", "b"]), few(["a", "b", "c", "d"])
+    ('a, b', 'a, b, c ...')
+    """
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
+
+
 def confidence_text(confidence: float) -> str:
     """Write ``0.95`` as ``95 %``."""
     return f"{100 * confidence:g} %"

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from c6seg.growth.measure import few
 from c6seg.growth.series import Floats, Series
+from c6seg.growth.words import few
 from c6seg.growth.wounds.draws import mean_of_fields
 from c6seg.growth.wounds.fields import FieldCourse, MaskOf, PixelSizeOf, excluded, follow_field, tracks
 from c6seg.growth.wounds.fit import fit_wound

@@ -120,3 +120,34 @@ def test_a_changed_camera_clock_is_said() -> None:
     changed = {name: FileTime(time.hours, "modified") for name, time in times.items()}
     (series,) = group_series(rows(names), file_times=changed)  # the file system counts without summer time
     assert not any("the clock may have been changed" in note for note in series.notes)
+
+
+def test_images_of_one_well_that_name_neither_field_nor_frame_are_frames() -> None:
+    well = [Measurement(f"A1_{name}", confluence=0.3) for name in ("a", "b", "c")]
+    (series,) = group_series(well, interval_h=4.0)
+    assert (series.time_h.tolist(), series.fields.shape) == ([0, 4, 8], (1, 3))
+    assert any("taken for frames, in the order of their names" in note for note in series.notes)
+    fields = [Measurement(f"A1_f{name}", confluence=0.3) for name in (1, 2, 3)]
+    (series,) = group_series(fields, interval_h=4.0)
+    assert (series.time_h.tolist(), series.fields.shape) == ([0], (3, 1))
+    assert any("differ in the field only" in note for note in series.notes)
+
+
+def test_equal_time_tags_are_called_equal() -> None:
+    tagged = [Measurement(f"A1_t{number}", confluence=0.3, time_h=5.0) for number in (1, 2, 3)]
+    with pytest.raises(UsageError, match="the time tags of the files are alike or missing"):
+        group_series(tagged)
+
+
+def test_hourly_images_of_the_night_when_clocks_are_set_back() -> None:
+    start = datetime(2024, 10, 26, 22, tzinfo=UTC).timestamp() / 3600
+    hours = [0, 1, 2, 3, 4, 4, 5, 6, 7]
+    names = [f"img_{number}" for number in range(len(hours))]
+    times = {name: FileTime(start + hour, "exif") for name, hour in zip(names, hours, strict=True)}
+    (series,) = group_series(rows(names), file_times=times)
+    (note,) = [note for note in series.notes if "set back" in note]
+    assert "img_5 at 4 h" in note
+    assert "2024-10-27, when clocks change in Europe" in note
+    summer = {name: FileTime(time.hours - 24 * 90, "exif") for name, time in times.items()}
+    (series,) = group_series(rows(names), file_times=summer)
+    assert not any("set back" in note for note in series.notes)

@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from c6seg.errors import DataError
 from c6seg.growth.reporting.figures import svg
 from c6seg.growth.wound import fit_wound
-from c6seg.growth.wounds.figures import OUTLINE_RGB, wound_figure, wound_overlay
+from c6seg.growth.wounds.figures import wound_figure
 from c6seg.growth.wounds.results import WoundFit
 
 HOURS = np.arange(0.0, 25.0, 2.0)
@@ -50,15 +49,3 @@ def test_figure_of_a_well_without_numbers_shows_what_was_measured() -> None:
 
 def test_names_with_signs_are_written_as_they_are() -> None:
     assert "5 $ &lt;well&gt;" in svg(wound_figure(fitted("5 $ <well>")))
-
-
-def test_overlay_outlines_the_gap() -> None:
-    pixels = np.random.default_rng(0).integers(0, 4000, (60, 80)).astype(np.uint16)
-    gap = np.zeros((60, 80), bool)
-    gap[20:40, 30:50] = True
-    picture = wound_overlay(pixels, gap)
-    assert (picture.shape, picture.dtype) == ((60, 80, 3), np.uint8)
-    assert tuple(picture[19, 40]) == OUTLINE_RGB
-    assert picture[5, 5, 0] == picture[5, 5, 1] == picture[5, 5, 2]
-    with pytest.raises(DataError, match="one shape"):
-        wound_overlay(pixels, gap[:30])

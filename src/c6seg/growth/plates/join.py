@@ -12,10 +12,10 @@ from c6seg.data.images import natural_key
 from c6seg.growth.names import parse_name
 from c6seg.growth.plates.groups import well_label
 from c6seg.growth.plates.layout import well_name, well_position
-from c6seg.growth.plates.map import few
 from c6seg.growth.plates.results import PlateMap, WellInfo
 from c6seg.growth.series import Series
-from c6seg.growth.words import counted
+from c6seg.growth.timeline.moments import small_well
+from c6seg.growth.words import counted, few
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def join(series: Sequence[Series], plate_map: PlateMap) -> Joined:
     plates = dict.fromkeys(info.plate or "" for info, _ in [*wells, *unknown])
 
     def listed(infos: Iterable[WellInfo]) -> str:
-        return few([well_label(info, several=len(plates) > 1) for info in infos])
+        return few([well_label(info, several=len(plates) > 1) for info in infos], 6)
 
     missing = [info for info, index in wells if index is None]
     if missing:
@@ -81,7 +81,7 @@ def join(series: Sequence[Series], plate_map: PlateMap) -> Joined:
 def _places(series: Sequence[Series]) -> tuple[dict[tuple[str | None, str], list[int]], list[str]]:
     """Series of each plate and well, the longest first; those without a well are named in a note."""
     parts = [parse_name(one.name) for one in series]
-    wells = [one.well or part.well for one, part in zip(series, parts, strict=True)]
+    wells = [one.well or part.well or small_well(one.name) for one, part in zip(series, parts, strict=True)]
     counts = Counter(wells)
     found: dict[tuple[str | None, str], list[int]] = {}
     without = []
@@ -94,7 +94,7 @@ def _places(series: Sequence[Series]) -> tuple[dict[tuple[str | None, str], list
         # the part of a name before the well tells plates apart only where a well occurs twice
         plate = one.plate or (part.line if one.well is None and counts[well] > 1 else None)
         found.setdefault((plate, well_name(*position)), []).append(index)
-    notes = [f"{counted(len(without), 'series', 'series')} without a well in the name ({few(without)})"]
+    notes = [f"{counted(len(without), 'series', 'series')} without a well in the name ({few(without, 6)})"]
     return found, notes if without else []
 
 
@@ -128,14 +128,14 @@ def _layouts(images: Sequence[str | None], plate_map: PlateMap) -> tuple[list[_L
         else:
             layouts += [_Layout(image, image, infos) for image in here]
             notes.append(
-                f"the images come from {len(here)} plates ({few(_names(here))}) and the map has one layout"
+                f"the images come from {len(here)} plates ({few(_names(here), 6)}) and the map has one layout"
                 f"{f' called {plate}' if plate else ''}, which was taken for each; analyse different cells apart"
             )
     lost = [image for image in images if image not in belongs]
     if lost:
         notes.append(
-            f"the plates of some images ({few(_names(lost))}) are not in the plate map, whose plates are "
-            f"{few(_names(mapped))}"
+            f"the plates of some images ({few(_names(lost), 6)}) are not in the plate map, whose plates are "
+            f"{few(_names(mapped), 6)}"
         )
     return layouts, notes
 

@@ -14,9 +14,9 @@ from c6seg.growth.plates.files import ALLOWED, Table, read_table
 from c6seg.growth.plates.layout import plate_size, well_name, well_position
 from c6seg.growth.plates.results import PlateMap, Role, WellInfo
 from c6seg.growth.plates.words import amount, role_of_word, unit_factor
-from c6seg.growth.words import counted, dose
+from c6seg.growth.words import counted, dose, few
 
-__all__ = ["ALLOWED", "few", "read_plate_map"]
+__all__ = ["ALLOWED", "read_plate_map"]
 
 # So few wells (and so small a part of them) outside a smaller plate may be typing errors.
 STRAY, STRAY_PART = 2, 0.1
@@ -56,7 +56,7 @@ def read_plate_map(path: Path) -> PlateMap:
     wells.sort(key=lambda info: (info.plate is not None, natural_key(info.plate or ""), _position(info)))
     notes = [*table.notes, *columns.notes, *notes, *same_notes, *unit_notes, *role_notes, *double_notes]
     if 0 < sum(info.plate is None for info in wells) < len(wells):
-        notes.append(f"some rows of the plate map name a plate and others ({few(_without_plate(wells))}) none")
+        notes.append(f"some rows of the plate map name a plate and others ({few(_without_plate(wells), 6)}) none")
     notes += _stray(wells)
     return PlateMap(tuple(wells), plate_size(_position(info) for info in wells), tuple(notes))
 
@@ -99,7 +99,7 @@ def _rows(table: Table, columns: Columns) -> tuple[list[_Row], list[str]]:
         )
         rows.append(_Row(number, info, known.get("role", "")))
     if nameless:
-        notes.append(f"rows of the plate map that name no well were left out: {few(nameless)}")
+        notes.append(f"rows of the plate map that name no well were left out: {few(nameless, 6)}")
     return rows, notes
 
 
@@ -119,7 +119,7 @@ def _one_spelling(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
             changed[name].add(row.info.treatment)
         found.append(replace(row, info=replace(row.info, treatment=name)))
     return found, [
-        f"'{name}' and '{few(sorted(other))}' were taken for one treatment" for name, other in changed.items()
+        f"'{name}' and '{few(sorted(other), 6)}' were taken for one treatment" for name, other in changed.items()
     ]
 
 
@@ -150,7 +150,7 @@ def _units(rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
     said = list(notes)
     if unknown:
         number = counted(unknown.total(), "concentration")
-        said.append(f"the plate map gives no unit for {number} ({few(list(unknown))}); they are kept as they are")
+        said.append(f"the plate map gives no unit for {number} ({few(list(unknown), 6)}); they are kept as they are")
     return found, said
 
 
@@ -208,7 +208,7 @@ def _doubles(wells: Sequence[WellInfo]) -> tuple[list[WellInfo], list[str]]:
         found.append(next((info for info in group if info.problem), group[0]))
     if repeated:
         notes.append(
-            f"the plate map names {counted(len(repeated), 'well')} more than once, each time alike ({few(repeated)})"
+            f"the plate map names {counted(len(repeated), 'well')} more than once, each time alike ({few(repeated, 6)})"
         )
     return found, notes
 
@@ -231,7 +231,7 @@ def _stray(wells: Sequence[WellInfo]) -> list[str]:
             break
         rest = plate_size(_position(info) for info in smaller[:-number])
         if rest != size:
-            names = few([info.well for info in smaller[-number:]])
+            names = few([info.well for info in smaller[-number:]], 6)
             return [
                 f"the plate was taken for one of {size[0] * size[1]} wells only because of {names}; without, it has "
                 f"{rest[0] * rest[1]}: correct the plate map if that is a typing error"
@@ -248,8 +248,3 @@ def _position(info: WellInfo) -> tuple[int, int]:
     if place is None:
         raise DataError(f"'{info.well}' is no well of any plate.")
     return place
-
-
-def few(names: Sequence[str], most: int = 6) -> str:
-    """List the first few names."""
-    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

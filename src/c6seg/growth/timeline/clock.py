@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.growth.measure import few
+from c6seg.growth.words import counted, few
 
 Floats = NDArray[np.float64]
 # With fewer steps between times nothing is usual, and nothing strange.
@@ -104,13 +104,15 @@ def step_notes(time_h: Floats, *, start_h: float | None = None) -> tuple[str, ..
     return tuple(notes)
 
 
-def order_notes(ticks: Iterable[Tick]) -> tuple[str, ...]:
+def order_notes(ticks: Iterable[Tick], *, start_h: float | None = None) -> tuple[str, ...]:
     """Say which frames are not in the order in which they were counted, and which have equal times.
 
     Parameters
     ----------
     ticks
         Frames of one series with a number. Numbers that occur twice in a field count no frames, and are ignored.
+    start_h
+        As in :func:`step_notes`.
     """
     units: dict[str, list[Tick]] = defaultdict(list)
     for tick in ticks:
@@ -131,12 +133,31 @@ def order_notes(ticks: Iterable[Tick]) -> tuple[str, ...]:
     notes = []
     if shuffled:
         notes.append(
-            f"times go backwards: {_frames(len(shuffled))} out of the order of the frame numbers "
-            f"({few(_labels(shuffled))}); the series is in the order of the times"
+            f"times go backwards: {counted(len(shuffled), 'frame is', 'frames are')} out of the order of the frame "
+            f"numbers ({few(_labels(shuffled))}); the series is in the order of the times"
         )
     if equal:
-        notes.append(f"{_frames(len(equal))} of the same time as another one ({few(_labels(equal))})")
+        notes.append(
+            f"{counted(len(equal), 'frame is', 'frames are')} of the same time as another one ({few(_labels(equal))})"
+        )
+    night = next(
+        (words for tick in (*equal, *shuffled) if start_h is not None and (words := _set_back(tick, start_h))), ""
+    )
+    if night:
+        notes.append(night)
     return tuple(notes)
+
+
+def _set_back(tick: Tick, start_h: float) -> str:
+    """Say that a frame which does not come after the one before it lies in a night when clocks are set back."""
+    there = datetime.fromtimestamp(3600 * (start_h + tick.time_h), UTC)
+    where = _clock_change(there - timedelta(hours=1), there + timedelta(hours=1), forward=False)
+    if where is None:
+        return ""
+    return (
+        f"the clock was probably set back ({tick.label} at {_h(tick.time_h)}, {there:%Y-%m-%d}, when clocks change in "
+        f"{where}): from there on the times are an hour early; the fit takes the times as they are"
+    )
 
 
 def same_pictures(pictures: Iterable[tuple[str, str | None]]) -> dict[str, tuple[str, ...]]:
@@ -218,7 +239,7 @@ def _gap_note(time_h: Floats, steps: Floats, usual: float, gaps: NDArray[np.bool
     words = []
     for index in np.flatnonzero(gaps):
         missing = round(float(steps[index]) / usual) - 1
-        pictures = "1 picture" if missing == 1 else f"{missing} pictures"
+        pictures = counted(missing, "picture")
         words.append(f"{_h(steps[index])} after {_h(time_h[index])}: {pictures} missing at the usual {_h(usual)}")
     return f"a gap of {words[0]}" if len(words) == 1 else f"{len(words)} gaps ({'; '.join(words[:3])}{_dots(words)})"
 
@@ -265,10 +286,6 @@ def _longest_rising(values: Sequence[float]) -> set[int]:
 
 def _labels(ticks: Sequence[Tick]) -> list[str]:
     return [f"{tick.label} at {_h(tick.time_h)}" for tick in ticks]
-
-
-def _frames(number: int) -> str:
-    return "1 frame is" if number == 1 else f"{number} frames are"
 
 
 def _dots(words: Sequence[str]) -> str:

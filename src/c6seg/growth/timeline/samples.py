@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from c6seg.errors import DataError
-from c6seg.growth.measure import Measurement, few, fits_image
+from c6seg.growth.measure import Measurement, fits_image
 from c6seg.growth.names import NameParts, compile_pattern, parse_name
+from c6seg.growth.plates.layout import well_name, well_position
+from c6seg.growth.timeline.moments import find_habits
+from c6seg.growth.words import counted, few
 
 NOT_MEASURED = "without a confluence"
 IMPOSSIBLE = "with a confluence above 1 or below 0, which no sound mask gives"
@@ -130,7 +133,7 @@ def exclusion_note(samples: Sequence[Sample], unused: int) -> str | None:
     by_flag = ", ".join(f"{flag}: {count}" for flag, count in sorted(reasons.items()))
     why = "; the covered area is larger than the image where the mask does not fit" if MISFIT in reasons else ""
     left = f"; times without any other image, {unused}, are shown but not used" if unused else ""
-    return f"{_count(len(names))} excluded by quality flags ({by_flag}; {few(names)}){why}{left}"
+    return f"{_were(names)} excluded by quality flags ({by_flag}; {few(names)}){why}{left}"
 
 
 def lost_notes(lost: Sequence[Lost]) -> tuple[str, ...]:
@@ -138,18 +141,19 @@ def lost_notes(lost: Sequence[Lost]) -> tuple[str, ...]:
     images: Mapping[str, list[str]] = {one.reason: [] for one in lost}
     for one in lost:
         images[one.reason].append(one.image)
-    return tuple(f"{_count(len(names))} left out, {reason} ({few(names)})" for reason, names in images.items())
+    return tuple(f"{_were(names)} left out, {reason} ({few(names)})" for reason, names in images.items())
 
 
-def _count(number: int) -> str:
-    return "1 image was" if number == 1 else f"{number} images were"
+def _were(images: Sequence[str]) -> str:
+    return counted(len(images), "image was", "images were")
 
 
 def _named(
     rows: Sequence[Measurement], pattern: str | None
 ) -> tuple[list[tuple[Measurement, NameParts]], tuple[str, ...]]:
     if pattern is None:
-        return [(row, _known(row, parse_name(row.path or row.image), row.well)) for row in rows], ()
+        habits, notes = find_habits(row.path or row.image for row in rows)
+        return [(row, _known(row, parse_name(row.path or row.image, habits), row.well)) for row in rows], notes
     read = compile_pattern(pattern)
     texts = {row.path or row.image for row in rows}
     found = {text: read(text) for text in texts}
@@ -159,7 +163,8 @@ def _named(
         if parts is not None:
             # the table repeats what the name seems to say; only a well from elsewhere counts
             told = None if parts.well or row.well == parse_name(row.image).well else row.well
-            named.append((row, _known(row, parts, told)))
+            own = _own_plate(row, parts, read)
+            named.append((own, _known(own, parts, told)))
     unmatched = sorted({row.image for row in rows if found[row.path or row.image] is None})
     if not named:
         shown = " and ".join(repr(text) for text in sorted(texts)[:2])
@@ -168,7 +173,7 @@ def _named(
             f"The pattern {pattern!r} matches none of the {len(texts)} images, such as {shown}.{unit} "
             "It is compared with the path below the folder that all images share, without suffix, and with the name."
         )
-    note = f"{_count(len(unmatched))} left out of all series: the pattern {pattern!r} does not match ({few(unmatched)})"
+    note = f"{_were(unmatched)} left out of all series: the pattern {pattern!r} does not match ({few(unmatched)})"
     return named, (note,) if unmatched else ()
 
 
@@ -177,10 +182,21 @@ def _has_time(pattern: str) -> bool:
     return "{time}" in pattern or "(?P<time>" in pattern
 
 
+def _own_plate(row: Measurement, parts: NameParts, read: Callable[[str], NameParts | None]) -> Measurement:
+    """Return a row without its plate where the pattern reads the folder that stands for the plate."""
+    if row.plate is None:
+        return row
+    bare = read((row.path or row.image).removeprefix(f"{row.plate}/"))
+    beside = bare is not None and replace(bare, stem=parts.stem) == parts
+    return row if beside else replace(row, plate=None)
+
+
 def _known(row: Measurement, parts: NameParts, well: str | None) -> NameParts:
     """Add what the table knows besides the name."""
-    if well is not None and well != parts.well:
-        parts = replace(parts, well=parse_name(well).well or well)
+    if well is not None:
+        place = well_position(well)
+        well = well_name(*place) if place else well
+        parts = parts if well == parts.well else replace(parts, well=well)
     return parts if row.plate is None else replace(parts, line=row.plate)
 
 

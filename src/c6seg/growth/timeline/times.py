@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, reduce
 from pathlib import Path
@@ -16,8 +16,8 @@ import numpy as np
 
 from c6seg.data.images import natural_key
 from c6seg.errors import UsageError
-from c6seg.growth.measure import few
 from c6seg.growth.timeline.samples import Sample
+from c6seg.growth.words import counted, few
 
 BY_NAME, BY_TAG, BY_INTERVAL = "the file names", "the time tags of the files", "the given interval"
 BY_EXIF, BY_MODIFIED = "the dates that the camera wrote (EXIF)", "the modification times of the files"
@@ -142,19 +142,22 @@ def assign_times(
     if len(samples) == 1:
         return Timed(list(samples), [0.0], NO_TIMES)
     if interval_h is not None:
-        return Timed(*_by_order(samples, interval_h), BY_INTERVAL)
+        return _by_interval(samples, interval_h)
     of_files = _by_files(samples, file_times or {})
     if of_files is not None:
         return of_files
-    why = ""
+    known = {sample.tag_h for sample in samples if sample.tag_h is not None}
+    why = "neither names nor tags say when they were taken."
+    if known:
+        why = "the names say none, and the time tags of the files are alike or missing."
     if file_times:
-        why = (
+        why += (
             " The modification times of the files cannot stand in: they do not tell the frames apart, or not in the "
             "order of frame numbers in the names."
         )
     raise UsageError(
-        f"Series '{name}' has {len(samples)} images (such as '{samples[0].measurement.image}') and no times: "
-        f"neither names nor tags say when they were taken.{why} Pass --interval HOURS, the time between two frames."
+        f"Series '{name}' has {len(samples)} images (such as '{samples[0].measurement.image}') and no times that tell "
+        f"them apart: {why} Pass --interval HOURS, the time between two frames."
     )
 
 
@@ -188,8 +191,18 @@ def _apart(samples: Sequence[Sample], times: Sequence[float | None], source: str
     notes: tuple[str, ...] = ()
     if len(known) < len(samples):
         left = [sample.measurement.image for sample, time in zip(samples, times, strict=True) if time is None]
-        notes = (f"{len(left)} images without a time in {source} were left out ({few(left)})",)
+        were = counted(len(left), "image without a time", "images without a time")
+        notes = (f"left out: {were} in {source} ({few(left)})",)
+    if len(set(hours)) == len(hours):
+        known = _of_one_place(known) or known
     return Timed(known, hours, source, notes=notes)
+
+
+def _of_one_place(samples: Sequence[Sample]) -> list[Sample] | None:
+    """Return frames as those of one field where each has a name of its own and none names a field."""
+    own = len({sample.unit for sample in samples}) == len(samples) > 1
+    places = {(sample.parts.field, sample.parts.crop, sample.movie) for sample in samples}
+    return [replace(sample, unit="") for sample in samples] if own and len(places) == 1 else None
 
 
 def _trustworthy(timed: Timed) -> bool:
@@ -217,6 +230,17 @@ def _of_units(samples: Sequence[Sample], values: Sequence[T]) -> dict[str, list[
     for sample, value in zip(samples, values, strict=True):
         found[sample.unit].append(value)
     return found
+
+
+def _by_interval(samples: Sequence[Sample], interval_h: float) -> Timed:
+    frames, note = _of_one_place(samples), ""
+    if frames is not None:
+        note = (
+            "the names count neither fields nor frames: the images were taken for frames, in the order of their names"
+        )
+    elif len({sample.unit for sample in samples}) == len(samples):
+        note = "its images differ in the field only, and were taken for one time: the interval says nothing about them"
+    return Timed(*_by_order(frames or samples, interval_h), BY_INTERVAL, notes=(note,) if note else ())
 
 
 def _by_order(samples: Sequence[Sample], interval_h: float) -> tuple[list[Sample], list[float]]:

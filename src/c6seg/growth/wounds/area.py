@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.errors import DataError
+from c6seg.growth.words import percent
 from c6seg.growth.wounds.pixels import Bools, centre_yx, hull_area_px, opened, parts, shifted, widened, without_small
 
 Shape = Literal["strip", "round", "edge", "other"]
@@ -153,8 +154,8 @@ def find_wound(mask: Bools, *, pixel_size_um: float | None = None) -> tuple[Woun
     layer = without_small(~void, ISLAND * mask.size)
     if layer.mean() < LEAST_LAYER:
         return None, (
-            f"there is no layer of cells around a gap: {_percent(mask.mean())} of the first image is covered, "
-            f"and {_percent(layer.mean())} by cells that touch each other"
+            f"there is no layer of cells around a gap: {percent(mask.mean())} of the first image is covered, "
+            f"and {percent(layer.mean())} by cells that touch each other"
         )
     tries = [_judge(mask, region, void, cell) for region in _largest_gaps(layer, void, cell)]
     wounds = [wound for wound, _ in tries if wound is not None]
@@ -243,7 +244,7 @@ def _judge(mask: Bools, region: Bools, void: Bools, cell_px: int) -> tuple[Wound
     if cover < LEAST_COVER:
         return None, (
             f"there is no closed layer of cells around a gap: beside the largest gap of the first image only "
-            f"{_percent(cover)} of the ground is covered, at least {_percent(LEAST_COVER)} are needed"
+            f"{percent(cover)} of the ground is covered, at least {percent(LEAST_COVER)} are needed"
         )
     sides, sizes = parts(~region)
     number = sizes.size - 1
@@ -251,7 +252,7 @@ def _judge(mask: Bools, region: Bools, void: Bools, cell_px: int) -> tuple[Wound
         return None, f"the ground without cells divides the first image into {number} colonies and is no single wound"
     other = parts(void & beside)[1][1:].max(initial=0) / np.count_nonzero(region)
     if other > LARGEST_OTHER[number]:
-        return None, f"the layer has several large holes; the second is {_percent(other)} of the largest"
+        return None, f"the layer has several large holes; the second is {percent(other)} of the largest"
     if np.count_nonzero(region) / hull_area_px(region) < LEAST_SOLID[number]:
         return None, "the ground without cells winds between the cells and is no single wound"
     fronts = [np.argwhere(region & widened(sides == side, 1)) for side in range(1, number + 1)]
@@ -307,7 +308,3 @@ def _shift(void: Bools, wound: Wound, before_yx: tuple[int, int]) -> tuple[int, 
     after_yx = (round(float(off[0])), round(float(off[1])))
     won = np.count_nonzero(void & shifted(wound.region, after_yx)) - still_open
     return after_yx if won > CLEARER * wound.area_px else before_yx
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.3g} %"

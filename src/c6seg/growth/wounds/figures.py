@@ -1,26 +1,19 @@
-"""The figure of a closing wound, and the picture of its gap on the photograph."""
+"""The figure of a closing wound."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from c6seg.errors import DataError
 from c6seg.growth.reporting.figures import COLOURS, INK, SMALL, SOFT, cut, styled
 from c6seg.growth.reporting.scales import hour_ticks, ticks
 from c6seg.growth.words import number
-from c6seg.growth.wounds.pixels import Bools, widened
 from c6seg.growth.wounds.results import WoundFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-OUTLINE_RGB = (0, 158, 115)
-"""Green, not the orange of cells: the gap is what is not cell."""
-TINT = 0.12
 
 
 @styled
@@ -46,39 +39,6 @@ def wound_figure(fit: WoundFit) -> Figure:
         place: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "borderpad": 0}
         axes.legend(ncols=2, fontsize=8, handlelength=1.6, **place)
     return figure
-
-
-def wound_overlay(pixels: NDArray[np.generic], gap_mask: Bools) -> NDArray[np.uint8]:
-    """Draw the outline of the gap, and a breath of its colour inside, on the contrast-stretched image.
-
-    Parameters
-    ----------
-    pixels
-        (Y, X) or (Y, X, 3).
-    gap_mask
-        (Y, X) bool, True = gap.
-
-    Returns
-    -------
-    NDArray
-        uint8 (Y, X, 3).
-
-    Raises
-    ------
-    DataError
-        The shapes differ.
-    """
-    from c6seg.transforms.preprocess import contrast_limits, raise_contrast, to_grey
-
-    grey = to_grey(pixels)
-    if grey.shape != gap_mask.shape:
-        raise DataError(f"The image is {grey.shape} and the gap {gap_mask.shape}; they must have one shape.")
-    grey = raise_contrast(grey, contrast_limits(grey, (0.5, 99.5)))
-    picture = np.repeat(grey[..., None] * np.float32(255), 3, axis=2)
-    colour = np.asarray(OUTLINE_RGB, np.float32)
-    picture[gap_mask] += TINT * (colour - picture[gap_mask])
-    picture[widened(gap_mask, max(1, round(max(grey.shape) / 500))) & ~gap_mask] = colour
-    return np.round(picture).astype(np.uint8)
 
 
 def _top(fit: WoundFit) -> float:
