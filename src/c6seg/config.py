@@ -204,7 +204,7 @@ class SegmentConfig(Config):
         "auto", description="auto, openvino, onnxruntime or torch; NAME:DEVICE, such as openvino:gpu, picks the device"
     )
     precision: Literal["auto", "bf16", "f32"] = "auto"
-    memory_mb: int = Field(2000, ge=64, description="budget for one image in the network, MB; larger ones are tiled")
+    memory_mb: int = Field(1000, ge=64, description="budget for one image in the network, MB; larger ones are tiled")
     max_pixels: int = Field(400_000_000, ge=1, description="images above this are refused before decoding")
     overlays: bool = True
 
@@ -227,6 +227,11 @@ class GrowthConfig(Config):
         0.01, ge=0, le=0.2, description="standard deviation of a constant confluence error of model-made masks"
     )
     min_times: int = Field(4, ge=3, description="distinct usable times below which no rate is given")
+    fastest_doubling_h: float = Field(
+        6.0,
+        ge=0,
+        description="doubling times below this are no cell division; mouse embryonic stem cells take 8 to 10 h",
+    )
     seed: int = 0
 
 

@@ -167,6 +167,15 @@ def _memory() -> Fact:
     return Fact("memory", f"{total:.1f} GB, {free:.1f} GB unused")
 
 
+def available_memory_mb() -> float | None:
+    """Memory that programs could still get, MB; None where the system does not say (it does on Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
 def _devices() -> list[Fact]:
     names = [f"{device.name} ({device.label})" for device in openvino_devices()]
     lines = [Fact("OpenVINO devices", ", ".join(names) or "none", "" if names else "Install openvino again.")]

@@ -25,6 +25,9 @@ import c6seg
 from c6seg.errors import OutputError
 
 logger = logging.getLogger("c6seg")
+NOTICE = 25
+"""Level of messages that belong to the work itself, such as a forecast; between information and warnings."""
+logging.addLevelName(NOTICE, "NOTE")
 
 
 @contextlib.contextmanager
@@ -203,8 +206,11 @@ def import_openvino() -> Any:
 
 
 def setup_logging(verbosity: int = 0) -> None:
-    """Show c6seg's messages on stderr: -1 errors, 0 warnings, 1 progress, 2 everything. For interfaces only."""
-    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+    """Show c6seg's messages on stderr: -1 errors, 0 warnings, 1 progress, 2 everything. For interfaces only.
+
+    Forecasts (:data:`NOTICE`) are shown from 0 on.
+    """
+    level = {-1: logging.ERROR, 0: NOTICE, 1: logging.INFO}.get(verbosity, logging.DEBUG)
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))

@@ -55,19 +55,25 @@ def open_source(path: Path, *, max_pixels: int) -> Iterator[Source]:
     start = _first_bytes(path)
     from c6seg.data.tiff import TiffSource
 
-    try:
-        with contextlib.ExitStack() as stack:
-            if start.startswith(_TIFF_MAGIC):
-                import tifffile
+    with reading(path), contextlib.ExitStack() as stack:
+        if start.startswith(_TIFF_MAGIC):
+            import tifffile
 
-                with tifffile_messages() as messages:
-                    # of an OME series over several files, each file gives its own frames
-                    tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
-                    source: Source = TiffSource(tif, path, max_pixels=max_pixels)
-                check_messages(path, messages)
-            else:
-                source = PillowSource(stack.enter_context(_open_pillow(path, start)), path, max_pixels=max_pixels)
-            yield source
+            with tifffile_messages() as messages:
+                # of an OME series over several files, each file gives its own frames
+                tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+                source: Source = TiffSource(tif, path, max_pixels=max_pixels)
+            check_messages(path, messages)
+        else:
+            source = PillowSource(stack.enter_context(_open_pillow(path, start)), path, max_pixels=max_pixels)
+        yield source
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into an ``ImageReadError`` that names it."""
+    try:
+        yield
     except ImageReadError:
         raise
     except _BROKEN as error:

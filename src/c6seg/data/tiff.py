@@ -63,7 +63,7 @@ class TiffSource:
             order = self._tif.byteorder + np.dtype(self._series.dtype).char
             stack: Any = np.memmap(self._path, order, "r", offset, self._series.shape)
         else:
-            self._check_whole(keyframe)
+            self.check_whole(keyframe)
             with tifffile_messages() as messages:
                 stack = self._series.asarray()
             check_messages(self._path, messages)
@@ -74,7 +74,11 @@ class TiffSource:
 
     def pixels(self, index: int) -> Pixels:
         """Decode a frame to a picture: palettes applied, white-is-zero turned round."""
-        values, page = self.raw(index), self._series.keyframe
+        return self.picture(self.raw(index))
+
+    def picture(self, values: Pixels) -> Pixels:
+        """Turn stored values, colours last, into a picture."""
+        page = self._series.keyframe
         photometric = int(page.photometric)
         if photometric == 3 and page.colormap is not None and values.ndim == 2:
             return grey_if_equal((np.moveaxis(page.colormap[:, values], 0, -1) >> 8).astype(np.uint8))
@@ -84,10 +88,15 @@ class TiffSource:
             values = np.invert(values.view(f"u{values.itemsize}") if values.dtype.kind == "u" else values.astype(bool))
         return to_picture(values, self._path)
 
+    @property
+    def only_page(self) -> Any:
+        """The page of tifffile that holds the only frame; None where there are several frames or pages."""
+        return self._pages[0] if self.frames == 1 and len(self._pages) == 1 else None
+
     def _page(self, page: Any) -> Pixels:
         if page is None:
             raise broken(self._path, "a page of the series is missing")
-        self._check_whole(page)
+        self.check_whole(page)
         with tifffile_messages() as messages:
             values = page.asarray()
         check_messages(self._path, messages)
@@ -102,7 +111,7 @@ class TiffSource:
         first = values.shape[1:] == self.size_hw
         return np.moveaxis(values, 0, -1) if first and values.shape[:2] != self.size_hw else values
 
-    def _check_whole(self, page: Any) -> None:
+    def check_whole(self, page: Any) -> None:
         """Refuse a page whose data end behind the end of the file: decoders fill the gap with black."""
         size = self._tif.filehandle.size
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]

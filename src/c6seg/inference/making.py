@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from c6seg import runtime
 from c6seg.data.images import Frame, image_name, probe, read_frames, write_mask
+from c6seg.data.mask_rows import write_mask_rows
+from c6seg.data.regions import MORE_BY_ROWS, RowReader, open_rows
 from c6seg.errors import C6segError, DataError, OutputError
+from c6seg.inference.forecast import announce, forecast
 from c6seg.inference.journal import Journal
-from c6seg.inference.overlay import write_overlay
+from c6seg.inference.large import LargeImage
+from c6seg.inference.overlay import MAX_SIDE_PX, write_overlay
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.inference.tables import measurement_row
 
@@ -83,16 +87,21 @@ class Maker:
         """
         name = image_name(path)
         started = time.monotonic()
-        frames = probe(path, max_pixels=self.segmenter.config.max_pixels).frames
-        found = self._segmentations(path, frames, tell)
 
         def begin() -> None:
             if ready is not None:
                 ready()
             journal.begin(name)
 
-        make = self._single if frames == 1 else self._series
-        rows, outputs = make(name, found, frames, begin)
+        reader = open_rows(path, max_pixels=self.segmenter.config.max_pixels)
+        if reader is not None:
+            with reader:
+                rows, outputs = self._large(name, reader, begin, tell)
+        else:
+            frames = probe(path, max_pixels=self.segmenter.config.max_pixels).frames
+            found = self._segmentations(path, frames, tell)
+            make = self._single if frames == 1 else self._series
+            rows, outputs = make(name, found, frames, begin)
         self.clear(name, keep=outputs)
         seconds = round(time.monotonic() - started, 3)
         entry = {"sha256": digest, "seconds": seconds, "rows": rows, "outputs": outputs, **(details or {})}
@@ -113,7 +122,7 @@ class Maker:
             Something cannot be written.
         """
         new = image_name(path)
-        times = probe(path, max_pixels=self.segmenter.config.max_pixels).times_h
+        times = probe(path, max_pixels=MORE_BY_ROWS * self.segmenter.config.max_pixels).times_h
         journal.begin(new)
         outputs = []
         for output in entry["outputs"]:
@@ -185,6 +194,22 @@ class Maker:
                     write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, found.mask)
                 rows.append(measurement_row(found, well=well))
         return rows, outputs
+
+    def _large(
+        self, name: str, reader: RowReader, begin: Callable[[], None], tell: Callable[[float], None] | None
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Write an image that is read by rows; neither it nor its mask lies in memory whole."""
+        image = LargeImage(self.segmenter, reader, name, tell)
+        announce(forecast(self.segmenter, reader, image.plan, name))
+        begin()
+        outputs = [f"masks/{name}.tif"]
+        write_mask_rows(self.folder / outputs[0], image.mask(max_side_px=MAX_SIDE_PX), reader.size_hw)
+        found = image.result()
+        if self.segmenter.config.overlays:
+            outputs.append(f"overlays/{name}.jpg")
+            write_overlay(self.folder / outputs[1], found.small, found.small_mask)
+        well, time_h = self.hints(name)
+        return [measurement_row(found, well=well, time_h=time_h)], outputs
 
     def _segmentations(
         self, path: Path, frames: int, tell: Callable[[float], None] | None

@@ -36,6 +36,31 @@ ScaleSource = Literal["user", "file", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """At which size the network sees an image, and why.
+
+    Parameters
+    ----------
+    pixel_size_um
+        Edge of a pixel of the image in um; None where nobody knows.
+    source
+        Who said so.
+    network_hw
+        Height and width that the network sees, px, before padding.
+    factor
+        Magnification that this is; 1 = none.
+    flags
+        ``scale_unknown``, ``scale_extreme``.
+    """
+
+    pixel_size_um: float | None
+    source: ScaleSource
+    network_hw: tuple[int, int]
+    factor: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Segmentation:
     """What the model says about one frame.
 
@@ -70,6 +95,11 @@ class Segmentation:
     uncertainty: float
     flags: tuple[str, ...]
     time_h: float | None = None
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the image, px."""
+        return int(self.mask.shape[0]), int(self.mask.shape[1])
 
     @property
     def confluence(self) -> float:
@@ -137,7 +167,7 @@ class Segmenter:
         self.engine: Engine = engine or open_engine(
             self.bundle, self.config.engine, precision=self.config.precision, threads=threads, cache=cache
         )
-        self._preprocess = Preprocess(self.bundle.spec.preprocess)
+        self.preprocess = Preprocess(self.bundle.spec.preprocess)
 
     @property
     def threshold(self) -> float:
@@ -152,41 +182,47 @@ class Segmenter:
         ImageTooLargeError
             At the scale of the model the image has more pixels than ``max_pixels``.
         """
-        pixel_size_um, source = self._pixel_size(frame)
-        factor, flags = self._factor(pixel_size_um)
-        flat = bool(frame.pixels.max() == frame.pixels.min())
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
+        scaling = self.scaling(size_hw, frame.pixel_size_um)
+        flat = bool(frame.pixels.max() == frame.pixels.min())
         nothing = flat or shows_nothing(frame.pixels)
-        network_hw, factor = self._network_size(size_hw, factor, known=pixel_size_um is not None)
-        probability = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, network_hw)
-        mask = probability >= self.threshold
-        if nothing:
-            mask = np.zeros(size_hw, np.bool_)
-        if flat:
-            flags.append("no_contrast")
-        if mask.mean() < EMPTY_CONFLUENCE:
-            flags.append("empty_field")
-        if not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION:
-            flags.append("overexposed")
+        probability = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, scaling.network_hw)
+        mask = np.zeros(size_hw, np.bool_) if nothing else probability >= self.threshold
+        overexposed = not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
         return Segmentation(
             name=frame.name,
             index=frame.index,
             probability=probability,
             mask=mask,
-            pixel_size_um=pixel_size_um,
-            scale=factor,
-            scale_source=source,
+            pixel_size_um=scaling.pixel_size_um,
+            scale=scaling.factor,
+            scale_source=scaling.source,
             uncertainty=float(np.mean(4 * probability * (1 - probability))),
-            flags=tuple(sorted(flags)),
+            flags=flags(scaling, flat=flat, confluence=float(mask.mean()), overexposed=overexposed),
             time_h=frame.time_h,
         )
 
-    def _pixel_size(self, frame: Frame) -> tuple[float | None, ScaleSource]:
+    def scaling(self, size_hw: tuple[int, int], pixel_size_um: float | None) -> Scaling:
+        """Decide at which size the network sees an image.
+
+        Parameters
+        ----------
+        size_hw
+            Height and width of the image, px.
+        pixel_size_um
+            What the file says, um; the user's word, in the options, wins.
+        """
+        source: ScaleSource = "unknown" if pixel_size_um is None else "file"
         if self.config.pixel_size_um is not None:
-            return self.config.pixel_size_um, "user"
-        if frame.pixel_size_um is not None:
-            return frame.pixel_size_um, "file"
-        return None, "unknown"
+            pixel_size_um, source = self.config.pixel_size_um, "user"
+        factor, words = self._factor(pixel_size_um)
+        trained = self.bundle.spec.scale
+        if trained.whole_image is not None and not (pixel_size_um is not None and trained.pixel_size_um):
+            # without pixel sizes, a model that was trained on whole images scaled to one size gets them at that size
+            factor = math.sqrt(math.prod(trained.whole_image) / math.prod(size_hw))
+            return Scaling(pixel_size_um, source, trained.whole_image, factor, tuple(words))
+        network_hw = (max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor)))
+        return Scaling(pixel_size_um, source, network_hw, factor, tuple(words))
 
     def _factor(self, pixel_size_um: float | None) -> tuple[float, list[str]]:
         """Magnification that brings the image to the scale of the model, and the flags about it."""
@@ -201,17 +237,6 @@ class Segmenter:
         kept = float(np.clip(factor, *SCALE_LIMITS))
         return kept, ["scale_extreme"] if kept != factor else []
 
-    def _network_size(self, image_hw: tuple[int, int], factor: float, *, known: bool) -> tuple[tuple[int, int], float]:
-        """Size at which the network sees the image, and the magnification that this is.
-
-        Where the pixel size of the image or of the training images is unknown, a model that was trained on whole images
-        scaled to one size gets them at that size.
-        """
-        trained = self.bundle.spec.scale
-        if trained.whole_image is not None and not (known and trained.pixel_size_um):
-            return trained.whole_image, math.sqrt(math.prod(trained.whole_image) / math.prod(image_hw))
-        return (max(1, round(image_hw[0] * factor)), max(1, round(image_hw[1] * factor))), factor
-
     def _probability(self, frame: Frame, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         height, width = (int(size) for size in frame.pixels.shape[:2])
         if size_hw[0] * size_hw[1] > max(self.config.max_pixels, height * width):
@@ -219,14 +244,21 @@ class Segmenter:
                 f"Image '{frame.name}' is {width}x{height} px and would become {size_hw[1]}x{size_hw[0]} px at the "
                 f"scale of the model, above the limit of {self.config.max_pixels} px. Crop it, or check the pixel size."
             )
-        image = self._preprocess.network_input(frame.pixels, size_hw=size_hw)
         probability = predict(
             self.engine,
-            image,
+            resize(self.preprocess.stretch(frame.pixels), size_hw),
+            prepare=self.preprocess.normalise,
             multiple=self.bundle.spec.preprocess.multiple,
             memory_mb=self.config.memory_mb,
+            encoder=self.bundle.spec.encoder,
         )
         return np.clip(resize(probability, (height, width)), 0, 1)
+
+
+def flags(scaling: Scaling, *, flat: bool, confluence: float, overexposed: bool) -> tuple[str, ...]:
+    """Words about an image, sorted; see :class:`Segmentation`."""
+    words = {"no_contrast": flat, "empty_field": confluence < EMPTY_CONFLUENCE, "overexposed": overexposed}
+    return tuple(sorted([*scaling.flags, *(word for word, true in words.items() if true)]))
 
 
 def saturated_fraction(pixels: NDArray[np.generic]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from c6seg import runtime
 from c6seg.inference.engine import describe
+from c6seg.inference.large import LargeSegmentation
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.models.bundle_spec import BundleSpec
 
@@ -57,7 +58,9 @@ class BatchResult:
     interrupted: bool = False
 
 
-def measurement_row(found: Segmentation, *, well: str | None = None, time_h: float | None = None) -> dict[str, Any]:
+def measurement_row(
+    found: Segmentation | LargeSegmentation, *, well: str | None = None, time_h: float | None = None
+) -> dict[str, Any]:
     """Turn a segmentation into a row of ``measurements.csv``; unknown values are None.
 
     Parameters
@@ -74,8 +77,8 @@ def measurement_row(found: Segmentation, *, well: str | None = None, time_h: flo
         "frame": found.index,
         "time_h": None if time_h is None else round(time_h, 6),
         "well": well,
-        "width_px": found.mask.shape[1],
-        "height_px": found.mask.shape[0],
+        "width_px": found.size_hw[1],
+        "height_px": found.size_hw[0],
         "pixel_size_um": found.pixel_size_um,
         "confluence": round(found.confluence, 6),
         "cell_area_um2": None if found.cell_area_um2 is None else round(found.cell_area_um2, 2),

@@ -1,27 +1,105 @@
 """Whole images where they fit the memory budget, overlapping tiles where they do not.
 
-A tile is predicted with a margin (halo) of its surroundings; inside the overlap of two tiles their probabilities are
-mixed with weights that rise linearly from the border, so that no seam shows. Tile origins lie on multiples of the
-network's stride, so that every tile meets the same grid as the whole image does.
+A tile is predicted with a margin (halo) of its surroundings, of which the outer part counts nothing; in the middle of
+the overlap of two tiles their probabilities are mixed with weights that rise smoothly, so that no seam shows. Tile
+origins lie on multiples of the network's stride, so that every tile meets the same grid as the whole image does. Tiles
+are predicted row by row, and rows of the image are given away as soon as no later tile changes them: neither the image
+nor its probabilities need lie in memory whole.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.errors import ConfigError
 from c6seg.inference.engine import Engine
-from c6seg.transforms.preprocess import pad_to_multiple
 
-# Peak memory of the network per input pixel, rounded up. Measured on OpenVINO in f32, 512x512 to 2048x2048 px:
-# MobileNetV2 450-630, MiT-B3 520-610, EfficientNet-b5 610-650, VGG19 810-880 bytes. In bf16 the same network takes 0.55
-# of that (MobileNetV2, 1408x1408 to 2592x1952 px: 250 bytes).
+# Peak memory of the network per input pixel on OpenVINO in f32, rounded up. Measured, 512x512 to 2592x1952 px:
+# MobileNetV2 450-660 (at most 490 from 1 Mpx on), MiT-B3 520-610, EfficientNet-b5 610-650, VGG19 810-880 bytes. In
+# bf16 the same network takes 0.55 to 0.6 of that (MobileNetV2: 270-290 bytes from 1.5 Mpx on).
 BYTES_PER_PX = 1000
+MEASURED_BYTES_PER_PX = {"mobilenet_v2": 490}
 BF16_SHARE = 0.6
-HALO_PX = 128
+
+# From this distance on, what lies beyond the edge of a tile moves the probability by less than 0.02, the tolerance that
+# the tests hold tiled masks to. Measured with the embedded model (benchmarks/bench_tiling.py).
+HALO_PX = 208
+RAMP_PX = 64
+"""Width over which two tiles are mixed, in the middle of their overlap of two halos."""
+
+Fetch = Callable[[int, int, int, int], NDArray[np.float32]]
+"""(top, bottom, left, right) to that part of the network input, float32 (3, bottom - top, right - left)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the tiles of a picture lie.
+
+    Parameters
+    ----------
+    size_hw
+        Height and width of the picture, px.
+    padded_hw
+        The same, up to the next multiples of the stride.
+    tile_hw
+        Height and width of every tile, px.
+    tops, lefts
+        Where tiles begin, px; every pair is one tile.
+    halo_px
+        Half of the least overlap of neighbours, px.
+    """
+
+    size_hw: tuple[int, int]
+    padded_hw: tuple[int, int]
+    tile_hw: tuple[int, int]
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    halo_px: int
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return len(self.tops) * len(self.lefts)
+
+    @property
+    def work_px(self) -> int:
+        """Pixels that the network computes in all, overlaps counted twice."""
+        return self.tiles * self.tile_hw[0] * self.tile_hw[1]
+
+
+def plan_tiles(
+    size_hw: tuple[int, int],
+    *,
+    multiple: int = 32,
+    limit_px: int,
+    halo_px: int = HALO_PX,
+    max_height: int | None = None,
+) -> Plan:
+    """Cut a picture into tiles of at most ``limit_px`` pixels, or into one; see :func:`tile_size`."""
+    padded = (_up(size_hw[0], multiple), _up(size_hw[1], multiple))
+    tile = padded
+    if padded[0] * padded[1] > limit_px or (max_height is not None and padded[0] > max_height):
+        tile = tile_size(padded, multiple=multiple, limit_px=limit_px, halo_px=halo_px, max_height=max_height)
+    tops, lefts = (
+        tuple(tile_starts(size, part, multiple=multiple, halo_px=halo_px))
+        for size, part in zip(padded, tile, strict=True)
+    )
+    return Plan(size_hw, padded, tile, tops, lefts, halo_px)
+
+
+def limit_px(engine: Engine, memory_mb: int, *, encoder: str = "") -> int:
+    """Largest number of pixels that a tile may have within a budget for the network, MB."""
+    return max(1, int(memory_mb * 1_000_000 / bytes_per_px(engine, encoder)))
+
+
+def bytes_per_px(engine: Engine, encoder: str = "") -> float:
+    """Memory that a network takes for each pixel at its peak, as measured, or a safe guess for others."""
+    return MEASURED_BYTES_PER_PX.get(encoder, BYTES_PER_PX) * (BF16_SHARE if engine.precision == "bf16" else 1)
 
 
 def predict(
@@ -29,8 +107,10 @@ def predict(
     image: NDArray[np.float32],
     *,
     multiple: int = 32,
-    memory_mb: int = 2000,
+    memory_mb: int = 1000,
     halo_px: int = HALO_PX,
+    encoder: str = "",
+    prepare: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
     """Probability of every pixel of one picture.
 
@@ -39,13 +119,18 @@ def predict(
     engine
         Runs the network.
     image
-        Network input, float32 (3, Y, X), any size from 1 x 1.
+        Network input, float32 (3, Y, X), any size from 1 x 1; with ``prepare``, what that turns into it.
     multiple
         Height and width handed to the network are multiples of this, px; the border is mirrored outwards.
     memory_mb
         Budget for the network, MB; it decides the size of the tiles.
     halo_px
         Margin that each tile sees beyond the part that counts, px.
+    encoder
+        Name of the network's encoder, if its need of memory was measured.
+    prepare
+        Turns a part of ``image``, (Y, X) or (Y, X, 3), into network input (3, Y, X), each pixel for itself; a large
+        picture is then never prepared whole.
 
     Returns
     -------
@@ -57,29 +142,70 @@ def predict(
     ConfigError
         The picture has another shape.
     """
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
+    expected = image.ndim == 3 and image.shape[0] == 3 if prepare is None else image.ndim in {2, 3}
+    if not expected or 0 in image.shape:
         raise ConfigError(f"The network input has shape {image.shape}; expected (3, Y, X).")
-    size_hw = (int(image.shape[1]), int(image.shape[2]))
-    padded = pad_to_multiple(image, multiple)
-    per_px = BYTES_PER_PX * (BF16_SHARE if engine.precision == "bf16" else 1)
-    limit = max(1, int(memory_mb * 1_000_000 / per_px))
-    if padded.shape[1] * padded.shape[2] <= limit:
-        probability = engine.run(padded[None])[0, 0]
-    else:
-        probability = _tiled(engine, padded, multiple=multiple, limit_px=limit, halo_px=halo_px)
-    clipped: NDArray[np.float32] = np.clip(probability[: size_hw[0], : size_hw[1]], 0, 1)
-    return clipped
+    height, width = image.shape[1:] if prepare is None else image.shape[:2]
+
+    def fetch(top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        return image[:, top:bottom, left:right] if prepare is None else prepare(image[top:bottom, left:right])
+
+    limit = limit_px(engine, memory_mb, encoder=encoder)
+    plan = plan_tiles((height, width), multiple=multiple, limit_px=limit, halo_px=halo_px)
+    probability = np.empty((height, width), np.float32)
+    for top, rows in predict_rows(engine, plan, fetch):
+        probability[top : top + len(rows)] = rows
+    return probability
 
 
-def tile_size(size_hw: tuple[int, int], *, multiple: int, limit_px: int, halo_px: int) -> tuple[int, int]:
+def predict_rows(engine: Engine, plan: Plan, fetch: Fetch) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Probability of a picture, in bands from top to bottom.
+
+    Parameters
+    ----------
+    engine
+        Runs the network.
+    plan
+        Where the tiles lie.
+    fetch
+        Gives parts of the network input; never asked for rows above those that the band before began with.
+
+    Yields
+    ------
+    tuple
+        First row of the band, and the band: float32 (rows, X) in 0..1. A last band that is only padding is left out.
+    """
+    (tile_h, tile_w), (height, width) = plan.tile_hw, plan.size_hw
+    ramps_y = _weights(plan.tops, tile_h, plan.padded_hw[0], plan.halo_px)
+    ramps_x = _weights(plan.lefts, tile_w, plan.padded_hw[1], plan.halo_px)
+    total = np.zeros((tile_h, plan.padded_hw[1]), np.float32)
+    for row, top in enumerate(plan.tops):
+        for left, ramp in zip(plan.lefts, ramps_x, strict=True):
+            part = pad_to(fetch(top, min(top + tile_h, height), left, min(left + tile_w, width)), plan.tile_hw)
+            found = engine.run(part[None])[0, 0]
+            if plan.tiles == 1:
+                yield 0, np.clip(found[:height, :width], 0, 1)
+                return
+            total[:, left : left + tile_w] += ramps_y[row][:, None] * ramp * found
+        ready = (plan.tops[row + 1] if row + 1 < len(plan.tops) else plan.padded_hw[0]) - top
+        rows = np.clip(total[: min(ready, height - top), :width], 0, 1)
+        if len(rows):
+            yield top, rows
+        total[: tile_h - ready] = total[ready:].copy()
+        total[tile_h - ready :] = 0
+
+
+def tile_size(
+    size_hw: tuple[int, int], *, multiple: int, limit_px: int, halo_px: int, max_height: int | None = None
+) -> tuple[int, int]:
     """Choose the height and width of the tiles, each a multiple of ``multiple``, that give the least work in all.
 
     A tile is never smaller than two halos and one step, whatever the budget: below that it would be all margin.
 
     Examples
     --------
-    >>> tile_size((1952, 2592), multiple=32, limit_px=2_000_000, halo_px=128)  # two by two
-    (1120, 1440)
+    >>> tile_size((1952, 2592), multiple=32, limit_px=2_000_000, halo_px=192)  # two by two
+    (1184, 1504)
     """
     smallest = _up(2 * halo_px + multiple, multiple)
     limit_px = max(limit_px, min(size_hw[0], smallest) * min(size_hw[1], smallest))
@@ -92,7 +218,8 @@ def tile_size(size_hw: tuple[int, int], *, multiple: int, limit_px: int, halo_px
     for rows in range(1, size_hw[0] // multiple + 2):
         height = side(size_hw[0], rows)
         room = limit_px // height // multiple * multiple
-        if room < min(size_hw[1], smallest):
+        too_high = max_height is not None and height > max(max_height, smallest)
+        if room < min(size_hw[1], smallest) or too_high:
             continue
         columns = 1 if room >= size_hw[1] else math.ceil((size_hw[1] - 2 * halo_px) / (room - 2 * halo_px))
         width = side(size_hw[1], columns)
@@ -120,29 +247,29 @@ def tile_starts(size: int, tile: int, *, multiple: int, halo_px: int) -> list[in
     return sorted({last * index // count * multiple for index in range(count)} | {size - tile})
 
 
-def _tiled(
-    engine: Engine, image: NDArray[np.float32], *, multiple: int, limit_px: int, halo_px: int
-) -> NDArray[np.float32]:
-    height, width = image.shape[1:]
-    tile_h, tile_w = tile_size((height, width), multiple=multiple, limit_px=limit_px, halo_px=halo_px)
-    total = np.zeros((height, width), np.float32)
-    weights = np.zeros((height, width), np.float32)
-    for top in tile_starts(height, tile_h, multiple=multiple, halo_px=halo_px):
-        ramp_y = _ramp(tile_h, halo_px, first=top == 0, last=top + tile_h == height)
-        for left in tile_starts(width, tile_w, multiple=multiple, halo_px=halo_px):
-            ramp_x = _ramp(tile_w, halo_px, first=left == 0, last=left + tile_w == width)
-            here = np.s_[top : top + tile_h, left : left + tile_w]
-            weight = ramp_y[:, None] * ramp_x
-            total[here] += weight * engine.run(image[None, :, here[0], here[1]])[0, 0]
-            weights[here] += weight
-    return total / weights
+def pad_to(part: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Pad (3, Y, X) at the bottom and right by reflection to a size; reflection repeats where it is smaller."""
+    missing = [(0, 0)] + [(0, size - have) for size, have in zip(size_hw, part.shape[1:], strict=True)]
+    return part if not any(after for _, after in missing) else np.pad(part, missing, mode="symmetric")
 
 
-def _ramp(size: int, halo_px: int, *, first: bool, last: bool) -> NDArray[np.float32]:
-    """Weight along one axis: next to nothing in the outer half of the halo, then linear to 1; no ramp at the border."""
-    distance = np.arange(size, dtype=np.float32) + 0.5
-    rise = np.clip((distance - halo_px / 2) / max(halo_px, 1), 1e-6, 1)
-    ramp = np.ones(size, np.float32)
+def _weights(starts: tuple[int, ...], tile: int, size: int, halo_px: int) -> list[NDArray[np.float32]]:
+    """Weights of every tile along one axis; those of all tiles that cover a pixel add up to 1."""
+    total = np.zeros(size)
+    ramps = [_ramp(tile, halo_px, first=start == 0, last=start + tile == size) for start in starts]
+    for start, ramp in zip(starts, ramps, strict=True):
+        total[start : start + tile] += ramp
+    parts = zip(starts, ramps, strict=True)
+    return [(ramp / total[start : start + tile]).astype(np.float32) for start, ramp in parts]
+
+
+def _ramp(size: int, halo_px: int, *, first: bool, last: bool) -> NDArray[np.float64]:
+    """Weight along one axis: nothing up to half a ramp before the halo ends, then up to 1; no ramp at the border."""
+    width = min(RAMP_PX, max(halo_px, 1))
+    distance = np.arange(size) + 0.5
+    rise = np.clip((distance - halo_px + width / 2) / width, 0, 1)
+    rise = np.maximum(rise * rise * (3 - 2 * rise), 1e-9)
+    ramp = np.ones(size)
     if not first:
         ramp *= rise
     if not last:
