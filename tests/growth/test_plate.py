@@ -268,3 +268,30 @@ def test_from_images_in_time_to_an_ic50(tmp_path: Path) -> None:
     assert result.design.detectable < 0.3
     (row,) = rows(write_plate_tables(tmp_path, result)[2])
     assert float(row["ic50"]) == pytest.approx(dose.ic50)
+
+
+def test_no_text_of_a_map_is_a_formula_in_the_tables(tmp_path: Path) -> None:
+    evil = '=HYPERLINK("http://x")'
+    infos = [WellInfo(well, None, "control", "DMSO") for well in ("A1", "A2")]
+    infos += [WellInfo(well, None, "sample", evil, extra={"@note": "+1+1", "n": "-3"}) for well in ("B1", "B2")]
+    result = analysed(RATES, PlateMap(tuple(infos), (3, 4)))
+    for path in write_plate_tables(tmp_path, result):
+        with path.open(newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if cell[:1] in set("=+-@") and not cell[1:].replace(".", "").isdigit()]
+    assert f"'{evil}" in (tmp_path / "plate.csv").read_text().replace('""', '"')
+    assert ",-3\n" in (tmp_path / "plate.csv").read_text()
+
+
+def test_groups_are_in_the_order_of_the_dose(tmp_path: Path) -> None:
+    doses = {"B1": 10.0, "B2": 0.1, "B3": 1.0, "C1": 10.0, "C2": 0.1, "C3": 1.0}
+    infos = [WellInfo(well, None, "control", "DMSO") for well in ("A1", "A2")]
+    infos += [WellInfo(well, None, "sample", "drug", dose, "uM") for well, dose in doses.items()]
+    result = analysed({"A1": 0.03, "A2": 0.032} | dict.fromkeys(doses, 0.02), PlateMap(tuple(infos), (3, 4)))
+    assert [group.concentration for group in result.groups] == [None, 0.1, 1.0, 10.0]
+    assert [one.group for one in result.comparisons] == ["drug 0.1 uM", "drug 1 uM", "drug 10 uM"]
+
+
+def test_a_series_in_small_letters_meets_its_well() -> None:
+    result = analyse_plate([series(None, name="c2")], [growing(0.03)], layout({"C2": "control"}))
+    assert by_well(result)["C2"].series == "c2"

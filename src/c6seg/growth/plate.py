@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from c6seg.growth.plates.groups import group_wells, well_label
 from c6seg.growth.plates.join import Joined, join
 from c6seg.growth.plates.layout import is_edge, plate_size, well_position
 from c6seg.growth.plates.rates import fit_rates
-from c6seg.growth.plates.results import PlateMap, PlateResult, PlateWell, WellInfo
+from c6seg.growth.plates.results import Group, PlateMap, PlateResult, PlateWell, WellInfo
 from c6seg.growth.series import Series
 from c6seg.growth.words import few, percent
 
@@ -54,6 +55,7 @@ def analyse_plate(
         for place, (info, index) in enumerate(joined.wells)
     ]
     grouped = group_wells(wells, outside=joined.outside)
+    grouped = replace(grouped, groups=_by_dose(grouped.groups))
     model = fit_rates(grouped.wells)
     groups = group_rates(grouped.groups, model, confidence=confidence)
     comparisons, design = compare_groups(grouped, model, groups, confidence=confidence)
@@ -70,6 +72,13 @@ def analyse_plate(
         blank,
         tuple(notes),
     )
+
+
+def _by_dose(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """Put the concentrations of a treatment together, lowest first; treatments stay in the order of the map."""
+    kinds = [(group.role, group.treatment, group.unit) for group in groups]
+    order = sorted(range(len(groups)), key=lambda n: (kinds.index(kinds[n]), groups[n].concentration or 0.0))
+    return tuple(groups[n] for n in order)
 
 
 def _well(

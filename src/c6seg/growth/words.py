@@ -164,6 +164,23 @@ def dose(concentration: float | None, unit: str) -> str:
     return f"{size} {unit}".strip()
 
 
+def safe_cell(text: str) -> str:
+    """Return a text as no spreadsheet program takes it for a formula: with an apostrophe before ``= + - @``.
+
+    Examples
+    --------
+    >>> safe_cell("=1+1"), safe_cell("+TMZ"), safe_cell("-1.5"), safe_cell("DMSO")
+    ("'=1+1", "'+TMZ", '-1.5', 'DMSO')
+    """
+    if text[:1] not in {"=", "+", "-", "@", "\t", "\r"}:
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
 def sentence(words: str) -> str:
     """Begin with a capital letter and end with a stop; the rest stays as it is."""
     text = words.strip()

@@ -34,7 +34,7 @@ def test_csv_with_every_column(tmp_path: Path) -> None:
         "B02,p1,drug,1.5,uM,1,sample,12\nB03,p1,,,,1,control,12\nB04,p1,,,,1,blank,12\n",
     )
     assert plate.size == (3, 4)
-    assert plate.notes == ()
+    assert plate.notes == ("columns of the plate map that are not known, and were only copied: 'Passage'",)
     assert plate.wells[0] == WellInfo("B2", "p1", "sample", "drug", 1.5, "uM", "1", {"Passage": "12"})
     assert roles(plate) == {"B2": "sample", "B3": "control", "B4": "blank"}
 
@@ -67,18 +67,48 @@ def test_encodings_of_spreadsheet_programs(tmp_path: Path, encoding: str) -> Non
 
 def test_controls_are_recognised_and_said(tmp_path: Path) -> None:
     plate = read(tmp_path, "well,drug,conc_uM\nA1,x,1\nA2,x,0\nA3,0.1% DMSO,\nB1,,\nB2,Medium only,\nB3,2,1\n")
-    expected = ["sample", "control", "control", "control", "blank", "sample"]
+    expected = ["sample", "control", "control", "sample", "blank", "sample"]
     assert list(roles(plate).values()) == expected
     said = " ".join(plate.notes)
-    for words in ("because of a concentration of 0", "'0.1% DMSO'", "empty treatment", "1 wells were taken for blanks"):
+    for words in ("because of a concentration of 0", "'0.1% DMSO'", "1 well was taken for a blank because of the"):
         assert words in said
+
+
+def test_an_empty_treatment_is_a_control_only_where_nothing_else_is(tmp_path: Path) -> None:
+    beside = read(tmp_path, "well,drug\nA1,x\nA2,DMSO\nA3,\n")
+    assert [(info.role, bool(info.problem)) for info in beside.wells] == [
+        ("sample", False), ("control", False), ("sample", True),
+    ]  # fmt: skip
+    assert "1 well has an empty treatment beside named controls and cannot be compared (A3)" in beside.notes
+    alone = read(tmp_path, "well,drug\nA1,x\nA2,\nA3,\n")
+    assert list(roles(alone).values()) == ["sample", "control", "control"]
+    assert "2 wells were taken for controls because of an empty treatment" in alone.notes
+
+
+def test_medium_between_low_and_high_is_a_level(tmp_path: Path) -> None:
+    plate = read(tmp_path, "well,glucose level,treatment\nA1,1,low\nA2,2,Medium\nA3,3,high\nA4,0,control\n")
+    assert list(roles(plate).values()) == ["sample", "sample", "sample", "control"]
+    assert any("'medium' was taken for a level between others (high, low)" in note for note in plate.notes)
+    assert roles(read(tmp_path, "well,drug\nA1,x\nA2,medium\n"))["A2"] == "blank"
+
+
+def test_unknown_headings_are_named_with_the_nearest(tmp_path: Path) -> None:
+    plate = read(tmp_path, "well,treatmnt,conc_uM,Colour\nA1,x,1,red\n")
+    note = "columns of the plate map that are not known, and were only copied: "
+    assert f"{note}'treatmnt' (did you mean 'treatment'?), 'Colour'" in plate.notes
+
+
+def test_a_row_longer_than_the_heading_is_not_compared(tmp_path: Path) -> None:
+    plate = read(tmp_path, "well,drug,conc_uM\nA1,x,1,000\nA2,x,1,\n")
+    assert "more cells than the heading, '000' the first of them" in plate.wells[0].problem
+    assert plate.wells[1].problem == ""
 
 
 def test_a_role_column_decides(tmp_path: Path) -> None:
     text = "well,type,drug,conc_uM\nA1,vehicle,a,0\nA2,positive control,b,1\nA3,empty,,\nB1,odd,x,1\nB2,sample,DMSO,0\n"
     plate = read(tmp_path, text)
     assert list(roles(plate).values()) == ["control", "sample", "blank", "sample", "sample"]
-    assert plate.notes == ("the role 'odd' is not known; its 1 wells were taken for samples",)
+    assert plate.notes == ("the role 'odd' is not known; its 1 well was taken for samples",)
 
 
 def test_a_map_without_controls_says_so(tmp_path: Path) -> None:

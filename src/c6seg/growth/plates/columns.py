@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from c6seg.growth.words import few
 
 SYNONYMS = {
     "well": ("well", "wells", "well id", "wellid", "well name", "wellname", "well position", "well no", "position"),
@@ -42,7 +45,7 @@ class Columns:
     extra
         (heading, number) of all other columns.
     notes
-        In words: columns that mean the same.
+        In words: columns that mean the same, and those that are not known.
     """
 
     places: dict[str, int]
@@ -69,11 +72,26 @@ def find_columns(headings: Sequence[str]) -> Columns:
         else:
             places[meaning] = index
             unit = found_unit if meaning == "concentration" else unit
+    unknown = [heading for heading, _ in extra if _meaning(heading)[0] is None]
+    if unknown:
+        words = few([f"'{heading}'{_nearest(heading, places)}" for heading in unknown], 6)
+        notes.append(f"columns of the plate map that are not known, and were only copied: {words}")
     return Columns(places, unit, tuple(extra), tuple(notes))
 
 
+def _nearest(heading: str, places: Mapping[str, int]) -> str:
+    """Ask whether a heading is a misspelt one, of what no other column gives."""
+    words = [word for name, synonyms in SYNONYMS.items() if name not in places for word in synonyms]
+    close = difflib.get_close_matches(_plain(heading), words, n=1, cutoff=0.75)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _plain(heading: str) -> str:
+    return re.sub(r"[\s_.\-]+", " ", heading.casefold()).strip()
+
+
 def _meaning(heading: str) -> tuple[str | None, str]:
-    plain = re.sub(r"[\s_.\-]+", " ", heading.casefold()).strip()
+    plain = _plain(heading)
     if plain in _MEANING:
         return _MEANING[plain], ""
     match = _IN_BRACKETS.fullmatch(heading.strip())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import importlib
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,15 @@ class Table:
         Whether a comma in a number can only be a decimal comma.
     notes
         What is strange about the file, in words.
+    beyond
+        Number of a row to its first cell that has no heading, because the row is longer than the heading.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     decimal_comma: bool = False
     notes: tuple[str, ...] = ()
+    beyond: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_table(path: Path) -> Table:
@@ -134,10 +138,11 @@ def _table(path: Path, rows: list[list[str]], *, decimal_comma: bool = False, no
     (_, header), *body = filled
     if not body:
         raise DataError(f"Plate map '{path}' has a heading and no wells. Add a row for each well.")
+    beyond = {number: next(filter(None, row[len(header) :])) for number, row in body if any(row[len(header) :])}
     width = max(len(header), *(len(row) for _, row in body))
     header = [*header, *[""] * (width - len(header))]
     padded = tuple((number, (*row, *[""] * (width - len(row)))) for number, row in body)
-    return Table(tuple(header), padded, decimal_comma, notes)
+    return Table(tuple(header), padded, decimal_comma, notes, beyond)
 
 
 def _cell(value: Any) -> str:

@@ -13,11 +13,13 @@ from c6seg.growth.plates.columns import Columns, find_columns
 from c6seg.growth.plates.files import ALLOWED, Table, read_table
 from c6seg.growth.plates.layout import plate_size, well_name, well_position
 from c6seg.growth.plates.results import PlateMap, Role, WellInfo
-from c6seg.growth.plates.words import amount, role_of_word, unit_factor
+from c6seg.growth.plates.words import amount, is_level, levels_among, role_of_word, unit_factor
 from c6seg.growth.words import counted, dose, few
 
 __all__ = ["ALLOWED", "read_plate_map"]
 
+# Why a well without any treatment counts as a control where the map names none.
+NOTHING = "an empty treatment"
 # So few wells (and so small a part of them) outside a smaller plate may be typing errors.
 STRAY, STRAY_PART = 2, 0.1
 
@@ -84,6 +86,11 @@ def _rows(table: Table, columns: Columns) -> tuple[list[_Row], list[str]]:
             continue
         value, unit, problem = amount(known.get("concentration", ""), decimal_comma=table.decimal_comma)
         well = well_name(*place)
+        if number in table.beyond and not problem:
+            problem = (
+                f"its row has more cells than the heading, '{table.beyond[number]}' the first of them (a number with a "
+                "comma in it stands in quotes)"
+            )
         if problem:
             notes.append(f"{well} is not compared: {problem} (row {number} of the plate map)")
         info = WellInfo(
@@ -158,7 +165,9 @@ def _roles(rows: Sequence[_Row], columns: Columns) -> tuple[list[WellInfo], list
     """Find controls and blanks: by the role column, else by the words of the treatment or a concentration of 0."""
     guessed: Counter[tuple[Role, str]] = Counter()
     strange: Counter[str] = Counter()
-    wells = []
+    levels = levels_among(row.info.treatment for row in rows)
+    wells: list[WellInfo] = []
+    empty: list[int] = []
     for row in rows:
         role: Role = "sample"
         known = role_of_word(row.role_word) if row.role_word else None
@@ -167,11 +176,35 @@ def _roles(rows: Sequence[_Row], columns: Columns) -> tuple[list[WellInfo], list
         elif row.role_word:
             strange[row.role_word] += 1
         else:
-            role, why = _guess(row.info, columns)
+            role, why = _guess(row.info, columns, levels)
             guessed[role, why] += role != "sample"
+            empty += [len(wells)] if why == NOTHING else []
         wells.append(replace(row.info, role=role))
-    notes = [f"the role '{word}' is not known; its {n} wells were taken for samples" for word, n in strange.items()]
-    notes += [f"{n} wells were taken for {role}s because of {why}" for (role, why), n in guessed.items() if n]
+    if empty and any(info.role == "control" for place, info in enumerate(wells) if place not in empty):
+        # where the map names controls, a cell that is empty was not filled in
+        del guessed["control", NOTHING]
+        problem = "the plate map does not say what was added"
+        for place in empty:
+            wells[place] = replace(wells[place], role="sample", problem=wells[place].problem or problem)
+    else:
+        empty = []
+    notes = [
+        f"the role '{word}' is not known; its {counted(n, 'well was', 'wells were')} taken for samples"
+        for word, n in strange.items()
+    ]
+    notes += [
+        f"{counted(n, 'well was', 'wells were')} taken for {f'a {role}' if n == 1 else role + 's'} because of {why}"
+        for (role, why), n in guessed.items()
+        if n
+    ]
+    if empty:
+        names = few([wells[place].well for place in empty], 6)
+        were = counted(len(empty), "well has", "wells have")
+        notes.append(f"{were} an empty treatment beside named controls and cannot be compared ({names})")
+    if levels:
+        notes.append(
+            f"'medium' was taken for a level between others ({few(sorted(levels))}), not for wells without cells"
+        )
     if not any(info.role == "control" for info in wells):
         notes.append(
             "the plate map marks no controls: nothing can be compared. Add a column 'role' with the word 'control' for "
@@ -181,12 +214,14 @@ def _roles(rows: Sequence[_Row], columns: Columns) -> tuple[list[WellInfo], list
     return wells, notes
 
 
-def _guess(info: WellInfo, columns: Columns) -> tuple[Role, str]:
-    if "treatment" in columns.places:
+def _guess(info: WellInfo, columns: Columns, levels: frozenset[str]) -> tuple[Role, str]:
+    if not info.treatment and info.concentration == 0:
+        return "control", "a concentration of 0"
+    if "treatment" in columns.places and not (levels and is_level(info.treatment)):
         role = role_of_word(info.treatment)
         dosed = info.concentration is not None and info.concentration > 0
         if role in {"control", "blank"} and not (dosed and not info.treatment):
-            return role, f"their treatment '{info.treatment}'" if info.treatment else "their empty treatment"
+            return role, f"the treatment '{info.treatment}'" if info.treatment else NOTHING
     return ("control", "a concentration of 0") if info.concentration == 0 else ("sample", "")
 
 

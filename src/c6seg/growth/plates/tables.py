@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from c6seg.growth.plates.results import PlateResult, PlateWell
+from c6seg.growth.words import safe_cell
 from c6seg.runtime import write_csv
 
 INFO = ("plate", "well", "role", "treatment", "concentration", "unit", "replicate")
@@ -87,7 +88,7 @@ def write_plate_tables(out: Path, result: PlateResult) -> list[Path]:
     """
     own = (*INFO, *WELL)
     extra = {
-        name: f"map_{name}" if name in own else name
+        name: f"map_{name}" if name in own else safe_cell(name)
         for name in dict.fromkeys(k for w in result.wells for k in w.info.extra)
     }
     paths = [out / "plate.csv", out / "comparisons.csv", out / "dose_response.csv"]
@@ -99,7 +100,7 @@ def write_plate_tables(out: Path, result: PlateResult) -> list[Path]:
 
 def _well_row(well: PlateWell, extra: dict[str, str]) -> dict[str, object]:
     row = {name: _cell(getattr(well.info, name)) for name in INFO} | {name: _cell(getattr(well, name)) for name in WELL}
-    return row | {title: well.info.extra.get(name, "") for name, title in extra.items()}
+    return row | {title: _cell(well.info.extra.get(name, "")) for name, title in extra.items()}
 
 
 def _cell(value: object) -> object:
@@ -107,4 +108,4 @@ def _cell(value: object) -> object:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.8g}" if math.isfinite(value) else None
-    return value
+    return safe_cell(value) if isinstance(value, str) else value

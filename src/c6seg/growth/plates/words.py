@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from c6seg.growth.plates.results import Role
 
@@ -24,6 +25,7 @@ _UNNAMED = {
 }
 _NEGATIVE = {"negative", "negative control", "neg", "neg control", "neg ctrl", "nc", "mock"}
 _BLANKS = {"blank", "blanks", "blank control", "empty", "medium", "media", "medium only", "media only", "background"}
+_LEVELS = {"low", "high", "lowest", "highest"}
 _CELL_FREE = {"no cells", "no cell", "cell free", "without cells"}
 _SAMPLES = {"sample", "samples", "treatment", "treated", "test", "compound", "drug", "unknown"}
 _POSITIVE = {"positive", "positive control", "pos", "pos control", "pc"}
@@ -53,6 +55,18 @@ def plain(word: str) -> str:
 def role_of_word(word: str) -> Role | None:
     """Whether a word stands for controls, blanks or samples; None where it is none of these words."""
     return _ROLES.get(plain(word))
+
+
+def levels_among(words: Iterable[str]) -> frozenset[str]:
+    """Return the words that make ``"medium"`` a level, such as low and high; empty where no word is ``"medium"``."""
+    given = {plain(word): word for word in words}
+    found = frozenset(word for key, word in given.items() if _LEVELS & set(key.split()))
+    return found if any(is_level(word) for word in given) else frozenset()
+
+
+def is_level(word: str) -> bool:
+    """Whether a word may stand for a level between low and high as well as for wells with medium only."""
+    return plain(word) == "medium"
 
 
 def names_no_control(word: str) -> bool:

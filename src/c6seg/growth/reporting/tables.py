@@ -10,6 +10,7 @@ import numpy as np
 
 from c6seg.growth.curves import GrowthFit
 from c6seg.growth.series import Floats, Series
+from c6seg.growth.words import safe_cell
 from c6seg.runtime import write_csv
 
 Value = str | float | int | None
@@ -110,4 +111,4 @@ def _texts(row: dict[str, Value]) -> dict[str, str]:
 def _text(value: Value) -> str:
     if isinstance(value, float):
         return f"{value:.8g}" if math.isfinite(value) else ""
-    return "" if value is None else str(value)
+    return "" if value is None else safe_cell(str(value))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from c6seg.growth.words import safe_cell
 from c6seg.growth.wounds.results import WoundFit
 from c6seg.runtime import make_folder, write_csv
 
@@ -55,7 +56,7 @@ def write_wound_tables(out: Path, fits: Sequence[WoundFit]) -> None:
         folder / "wound.csv",
         ("series", *(column for column, _ in TIME_COLUMNS)),
         (
-            {"series": fit.name, **{column: _at(fit, name, index) for column, name in TIME_COLUMNS}}
+            {"series": safe_cell(fit.name), **{column: _at(fit, name, index) for column, name in TIME_COLUMNS}}
             for fit in fits
             for index in range(fit.time_h.size)
         ),
@@ -65,7 +66,7 @@ def write_wound_tables(out: Path, fits: Sequence[WoundFit]) -> None:
         ("series", "kind", "shape", "fields", *(column for column, _ in CLOSURE_COLUMNS), "verdict"),
         (
             {
-                "series": fit.name,
+                "series": safe_cell(fit.name),
                 "kind": fit.kind,
                 "shape": fit.shape,
                 "fields": fit.fields,
