@@ -127,7 +127,7 @@ class RowReader:
         return values
 
 
-def open_rows(path: str | Path, *, max_pixels: int, least_px: int = LARGE_PX) -> RowReader | None:
+def open_rows(path: str | Path, *, max_pixels: int, least_px: int | None = None) -> RowReader | None:
     """Open a large TIFF file for reading by rows; close it, or use it as a context manager.
 
     Parameters
@@ -137,7 +137,7 @@ def open_rows(path: str | Path, *, max_pixels: int, least_px: int = LARGE_PX) ->
     max_pixels
         Frames with more pixels are not decoded whole; by rows up to 25 times as many are read.
     least_px
-        Files with fewer pixels are not read by rows.
+        Files with fewer pixels are not read by rows; None = :data:`LARGE_PX`.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def open_rows(path: str | Path, *, max_pixels: int, least_px: int = LARGE_PX) ->
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(path, max_pixels=MORE_BY_ROWS * max_pixels))
         height, width = source.size_hw
-        if height * width < min(least_px, max_pixels + 1):
+        if height * width < min(LARGE_PX if least_px is None else least_px, max_pixels + 1):
             return None
         why = _obstacle(source, max_pixels) if isinstance(source, TiffSource) else "this is no TIFF file"
         if isinstance(source, TiffSource) and not why:

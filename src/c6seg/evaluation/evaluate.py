@@ -147,7 +147,13 @@ def network_output(segmenter: Segmenter, frame: Frame, input_hw: Size) -> FloatA
         return np.zeros(size_hw, dtype=np.float32)
     settings = segmenter.bundle.spec.preprocess
     image = Preprocess(settings).network_input(frame.pixels, size_hw=size_hw)
-    return predict(segmenter.engine, image, multiple=settings.multiple, memory_mb=segmenter.config.memory_mb)
+    return predict(
+        segmenter.engine,
+        image,
+        multiple=settings.multiple,
+        memory_mb=segmenter.config.memory_mb,
+        encoder=segmenter.bundle.spec.encoder,
+    )
 
 
 def write_evaluation(path: Path, evaluation: Evaluation, **details: Any) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from c6seg import runtime
 from c6seg.data.images import read_image
+from c6seg.data.regions import LARGE_PX
 from c6seg.errors import DataError, ImageTooLargeError, OutputError
 from c6seg.inference.arrivals import Arrivals, Stamp, look, skipped, stamp_of
 from c6seg.inference.live import LiveBatch
@@ -167,8 +168,9 @@ class Watcher(Generic[S]):
         if not paths or self.arrivals.due(time.monotonic()):
             return
         newest = max(paths, key=lambda path: (self.arrivals.stamp(path) or Stamp(0, 0)).mtime_ns)
+        limit = min(LARGE_PX, self.live.segmenter.config.max_pixels)  # a larger one is not to be segmented for nothing
         try:
-            self.live.segmenter.segment(read_image(newest, max_pixels=self.live.segmenter.config.max_pixels))
+            self.live.segmenter.segment(read_image(newest, max_pixels=limit))
         except Exception as error:  # noqa: BLE001 (it will be told of when it matters)
             why_not(error, newest)
 
