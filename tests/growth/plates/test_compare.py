@@ -12,11 +12,14 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
-from c6seg.growth.plates.compare import compare_groups, fit_rates, group_rates
+from c6seg.growth.plates.compare import compare_groups, group_rates
 from c6seg.growth.plates.edge import edge_notes
 from c6seg.growth.plates.groups import Grouped, group_wells
 from c6seg.growth.plates.layout import is_edge, well_name
+from c6seg.growth.plates.power import detectable, promised
+from c6seg.growth.plates.rates import fit_rates
 from c6seg.growth.plates.results import Comparison, Design, Group, PlateWell, WellInfo
+from c6seg.growth.words import number
 
 NAMES = [well_name(row, column) for row in range(8) for column in range(12)]
 
@@ -74,8 +77,9 @@ def test_one_treatment_is_the_t_test() -> None:
     assert one.power == pytest.approx(TTestIndPower().power(fair, 4, 0.05, 1.5), rel=1e-3)
     assert design is not None
     assert design.between_wells_per_h == pytest.approx(deviation, rel=1e-6)
-    assert design.wells_needed == math.ceil(TTestIndPower().solve_power(sought, None, 0.05, 0.8))
-    least = TTestIndPower().solve_power(None, 4, 0.05, 0.8, 1.5) * deviation
+    doubt = promised(1, 8, 0.05) / detectable(1, 8, 0.05)  # likewise
+    assert design.wells_needed == math.ceil(TTestIndPower().solve_power(sought / doubt, None, 0.05, 0.8))
+    least = TTestIndPower().solve_power(None, 4, 0.05, 0.8, 1.5) * deviation * doubt
     assert design.detectable_per_h == pytest.approx(least, rel=1e-4)
     assert design.detectable == pytest.approx(least / groups["control"].rate_per_h, rel=1e-4)
 
@@ -117,6 +121,19 @@ def test_few_wells_against_many_controls_raise_no_more_false_alarms() -> None:
     assert claimed <= 9
 
 
+def test_design_is_judged_at_the_level_of_the_smallest_p() -> None:
+    rates = drawn(3, {"": 4, "a": 4, "b": 4, "c": 4})
+    _, design, *_ = compared(plate(rates))
+    assert design is not None
+    deviation = math.sqrt(np.mean([np.var(values, ddof=1) for values in rates.values()]))
+    for level, same in ((0.05 / 3, True), (0.05, False), (0.05 / 4, False)):
+        least = promised(deviation * math.sqrt(2 / 4), 12, level)
+        assert (design.detectable_per_h == pytest.approx(least, rel=1e-6)) == same
+    _, looser, *_ = compared(plate(rates), confidence=0.9)
+    assert looser is not None
+    assert looser.detectable_per_h == pytest.approx(promised(deviation * math.sqrt(2 / 4), 12, 0.1 / 3), rel=1e-6)
+
+
 def test_words_of_a_difference() -> None:
     found, *_ = compared(
         plate({"": [0.030, 0.031, 0.029], "drug": [0.018, 0.017, 0.019], "more": [0.04, 0.041, 0.039]})
@@ -133,8 +150,8 @@ def test_words_of_no_difference_name_what_would_be_found() -> None:
     one = found["drug"]
     assert "no difference from control can be claimed" in one.verdict
     deviation = math.sqrt((0.002**2 + 0.001**2) / 2)
-    least = TTestIndPower().solve_power(None, 3, 0.05, 0.8) * deviation
-    assert f"only differences above {least:.2g} per h would be found" in one.verdict
+    least = promised(deviation * math.sqrt(2 / 3), 4, 0.05)
+    assert f"only differences above {number(least, 2)} per h would be found" in one.verdict
 
 
 def test_words_where_cells_die_and_where_the_control_does_not_grow() -> None:
@@ -188,11 +205,12 @@ def test_plates_are_compared_with_their_own_control() -> None:
     rng = np.random.default_rng(5)
     wells = []
     for name, offset in (("p1", 0.0), ("p2", 0.02)):
-        rates = {"": 0.03 + offset + rng.normal(0, 0.001, 4), "drug": 0.025 + offset + rng.normal(0, 0.001, 4)}
+        rates = {"": 0.03 + offset + rng.normal(0, 0.001, 4)}
+        rates |= {drug: 0.025 + offset + rng.normal(0, 0.001, 4) for drug in ("drug", "b", "c", "d")}
         wells += plate(rates, name=name)
     found, *_ = compared(wells)
     assert found["drug"].difference_per_h == pytest.approx(-0.005, abs=0.001)
-    assert found["drug"].p < 0.001  # lost among the plates otherwise
+    assert found["drug"].p < 0.01  # lost among the plates otherwise
     assert found["drug"].effect_size < -3
 
 

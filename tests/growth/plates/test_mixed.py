@@ -140,3 +140,54 @@ def test_order_does_not_matter_and_scale_goes_through(seed: int, factor: float, 
         (factor * first.estimate, factor * first.error), rel=1e-5, abs=1e-12
     )
     assert other.p == pytest.approx(first.p, rel=1e-3, abs=1e-9)
+
+
+def test_plates_that_hardly_differ_leave_degrees_of_freedom() -> None:
+    """The observed information is next to 0 where the likelihood is flat, and p-values of 0.5 came of it."""
+    group = np.repeat([0, 1], 9)
+    plates = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+    least = np.inf
+    for seed in range(150):
+        values = 0.03 + np.random.default_rng(seed).normal(0, 0.003, 18)
+        fit = fit_mixed(values, np.eye(2)[group], np.zeros(18), plates)
+        least = min(least, contrast(fit, np.array([-1.0, 1.0])).freedom)
+    assert least > 5
+
+
+def test_degrees_of_freedom_stay_above_those_of_the_smallest_stratum() -> None:
+    values, design = rates([9, 9], seed=3)
+    plates, offset = plates_of(design.argmax(axis=1), seed=3)
+    fit = fit_mixed(values + 5 * offset, design, np.zeros(18), plates)
+    mean = np.array([0.5, 0.5])
+    assert contrast(fit, mean).freedom == pytest.approx(4, rel=0.05)
+    assert contrast(fit, mean, least=6).freedom == 6
+    assert contrast(fit, mean, freedom=3).freedom == 3
+    assert contrast(fit, mean, freedom=3).p == pytest.approx(
+        2 * stats.t.sf(contrast(fit, mean).estimate / contrast(fit, mean).error, 3)
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("huge", [1e2, 1e6, 1e12, 1e30, 1e160])
+@pytest.mark.parametrize("several", [False, True])
+def test_huge_errors_of_some_wells_do_no_harm(huge: float, several: bool) -> None:
+    values, design = rates([5, 5, 5], seed=11)
+    errors = np.full(15, 0.001)
+    errors[[0, 10, 11, 12, 13, 14]] = huge  # one well of the first group, all of the third
+    plates = np.arange(15) % 3 if several else None
+    fit = fit_mixed(values, design, errors, plates)
+    found = contrast(fit, np.array([-1.0, 1.0, 0.0]))
+    assert 0 < found.error < 0.01
+    other = contrast(fit, np.array([-1.0, 0.0, 1.0]))
+    assert other.p is not None
+    assert other.p > 0.5
+
+
+def test_a_few_exact_wells_that_agree_are_not_all_there_is() -> None:
+    values, design = rates([6, 6], seed=12)
+    values[1] = values[0]
+    errors = np.full(12, 0.001)
+    errors[:2] = 0.0
+    fit = fit_mixed(values, design, errors)
+    assert fit.well_variance > 1e-6
+    assert contrast(fit, np.array([1.0, 0.0])).error > 5e-4

@@ -10,7 +10,15 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
-from c6seg.growth.plates.power import detectable, hedges_g, holm, power, wells_needed
+from c6seg.growth.plates.power import (
+    detectable,
+    g_over_plates,
+    hedges_g,
+    holm,
+    power,
+    promised,
+    wells_needed,
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -84,3 +92,28 @@ def test_hedges_g_lies_in_its_interval_and_turns_its_sign(difference: float, wel
     assert lower - 1e-9 <= value <= upper + 1e-9
     turned = hedges_g(-difference, 1.0, wells, control, freedom=freedom, confidence=0.95)
     assert turned == pytest.approx((-value, -upper, -lower), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(("freedom", "alpha"), [(2, 0.05), (4, 0.05), (10, 0.01), (40, 0.05)])
+def test_what_is_promised_from_an_estimated_scatter_is_found_as_often_as_promised(freedom: int, alpha: float) -> None:
+    rng = np.random.default_rng(freedom)
+    first, second = (np.sqrt(rng.chisquare(freedom, 20000) / freedom) for _ in range(2))  # scatter in two experiments
+    shift = rng.standard_normal(20000)
+    limit = stats.t.ppf(1 - alpha / 2, freedom)
+    found = (shift + promised(1.0, freedom, alpha) * first) / second > limit
+    assert found.mean() == pytest.approx(0.8, abs=0.015)
+    assert ((shift + detectable(1.0, freedom, alpha) * first) / second > limit).mean() < found.mean()
+
+
+def test_interval_of_an_effect_over_plates_covers_the_truth() -> None:
+    rng = np.random.default_rng(1)
+    plates, wells, inside = 4, 3, 0
+    for _ in range(300):
+        rates = rng.normal(0, 1, (2, plates, wells)) + rng.normal(0, 0.7, (2, plates, 1))
+        each = rates[1].mean(axis=1) - rates[0].mean(axis=1) + 2.0
+        half = stats.t.ppf(0.975, plates - 1) * each.std(ddof=1) / math.sqrt(plates)
+        deviation = math.sqrt(rates.var(axis=2, ddof=1).mean())
+        ends = float(each.mean()), float(each.mean() - half), float(each.mean() + half)
+        _, lower, upper = g_over_plates(ends, deviation, freedom=2 * plates * (wells - 1), confidence=0.95)
+        inside += lower <= 2.0 <= upper
+    assert 0.92 <= inside / 300 <= 0.995

@@ -3,109 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
-import numpy as np
-
-from c6seg.errors import DataError
 from c6seg.growth.plates.groups import Grouped, reasons
-from c6seg.growth.plates.mixed import Contrast, MixedFit, contrast, fit_mixed
-from c6seg.growth.plates.power import detectable, hedges_g, holm, power, small_sample, wells_needed
-from c6seg.growth.plates.results import Comparison, Design, Floats, Group, PlateWell
+from c6seg.growth.plates.mixed import Contrast
+from c6seg.growth.plates.power import (
+    detectable,
+    g_over_plates,
+    hedges_g,
+    holm,
+    power,
+    promised,
+    small_sample,
+    wells_needed,
+)
+from c6seg.growth.plates.rates import RateModel
+from c6seg.growth.plates.results import Comparison, Design, Group, PlateWell
 from c6seg.growth.words import confidence_text, counted, number, p_value, signed_percent
 
 # The difference that a design is judged by, as a part of the control's rate.
 SOUGHT = 0.2
-# Groups scatter differently where chance would do it less often than this.
-DIFFERENT = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class RateModel:
-    """The mixed model of the wells that are compared.
-
-    Parameters
-    ----------
-    wells
-        Those wells.
-    labels
-        Of the groups, in the order of the model's effects.
-    plates
-        (N,) number of the plate of each well.
-    rates, errors
-        (N,) 1/h.
-    fit
-        None where there are not more wells than groups.
-    """
-
-    wells: tuple[PlateWell, ...]
-    labels: tuple[str, ...]
-    plates: tuple[int, ...]
-    rates: Floats
-    errors: Floats
-    fit: MixedFit | None
-
-    def rate(self, group: str) -> Contrast:
-        """Return the mean rate of a group."""
-        if self.fit is None:
-            raise DataError(f"The rate of '{group}' has no error: there are not more wells than groups.")
-        return contrast(self.fit, np.array([float(label == group) for label in self.labels]))
-
-    def difference(self, group: str, control: str) -> Contrast:
-        """Return how far the rate of a group lies above that of the control.
-
-        By the mixed model, whose scatter all groups share; on one plate, where groups clearly scatter differently, by
-        the two groups alone: wells that a drug stops hardly differ, and would make the error of all others too small.
-        """
-        if self.fit is None:
-            raise DataError(f"The rate of '{group}' has no error: there are not more wells than groups.")
-        if len(set(self.plates)) == 1 and _scatters_differ([self._of(label) for label in self.labels]):
-            return _apart(self._of(group), self._of(control))
-        weights = [float(label == group) - float(label == control) for label in self.labels]
-        return contrast(self.fit, np.array(weights))
-
-    def _of(self, label: str) -> Floats:
-        return np.asarray(self.rates[[well.group == label for well in self.wells]])
-
-
-def _scatters_differ(groups: Sequence[Floats]) -> bool:
-    """Whether the variances of the groups differ beyond chance (Bartlett)."""
-    from scipy import stats
-
-    several = [rates for rates in groups if rates.size > 1 and float(np.ptp(rates)) > 0]
-    return len(several) > 1 and float(stats.bartlett(*several).pvalue) < DIFFERENT
-
-
-def _apart(one: Floats, other: Floats) -> Contrast:
-    """Difference of two means with variances of their own; as free as the smaller group is.
-
-    Welch's degrees of freedom are estimates too, and far too many where a few wells happen to lie close together.
-    """
-    from scipy import stats
-
-    parts = [float(np.var(rates, ddof=1)) / rates.size for rates in (one, other)]
-    error = math.sqrt(sum(parts))
-    estimate, freedom = float(one.mean() - other.mean()), float(min(one.size, other.size) - 1)
-    if error <= 1e-12 * max(abs(estimate), float(np.abs(other).max())):
-        return Contrast(estimate, 0.0, freedom, None)
-    return Contrast(estimate, error, freedom, float(2 * stats.t.sf(abs(estimate) / error, freedom)))
-
-
-def fit_rates(wells: Sequence[PlateWell]) -> RateModel:
-    """Fit the rates of all wells that are compared: an effect for each group, a random one for each plate."""
-    used = tuple(well for well in wells if well.compared and well.group)
-    labels = tuple(dict.fromkeys(well.group for well in used))
-    names = sorted({well.info.plate or "" for well in used})
-    plates = tuple(names.index(well.info.plate or "") for well in used)
-    rates = np.array([well.estimate_per_h for well in used], dtype=np.float64)
-    errors = np.array([well.error_per_h for well in used], dtype=np.float64)
-    fit = None
-    if len(used) > len(labels) > 0:
-        design = np.eye(len(labels))[[labels.index(well.group) for well in used]]
-        fit = fit_mixed(rates, design, errors, plates)
-    return RateModel(used, labels, plates, rates, errors, fit)
+ONE_PLATE = (
+    "Wells of one plate repeat the treatment, not the experiment: whether an effect returns, other plates on other "
+    "days must show."
+)
+OVER_PLATES = (
+    "Treatments on several plates were judged by how far their effects vary between the plates; more plates help more "
+    "than more wells on each."
+)
 
 
 def group_rates(groups: Sequence[Group], model: RateModel, *, confidence: float) -> tuple[Group, ...]:
@@ -163,8 +90,9 @@ def compare_groups(
         one = _compared(group, control, model, difference, confidence=confidence, alpha=alpha)
         one = replace(one, p_holm=corrected.get(group.label))
         words = _verdict(one, group, difference, confidence=confidence, alpha=alpha)
+        words += _of_plates(one, model, confidence=confidence, alpha=alpha)
         comparisons.append(replace(one, verdict=words))
-    return tuple(comparisons), _design(tested, others, control, model, confidence)
+    return tuple(comparisons), _design(differences, others, control, model, confidence)
 
 
 def _obstacle(group: Group, control: Group, wells: Sequence[PlateWell], model: RateModel) -> str:
@@ -173,17 +101,15 @@ def _obstacle(group: Group, control: Group, wells: Sequence[PlateWell], model: R
         if not one.wells:
             members = [well for well in wells if well.group == one.label]
             return f"none of the {counted(len(members), 'well')} of {one.label} carries a rate ({reasons(members)})"
-    places = [
-        {plate for plate, well in zip(model.plates, model.wells, strict=True) if well.group == one.label}
-        for one in (group, control)
-    ]
-    if not places[0] & places[1]:
+    shared = model.shared(group.label, control.label)
+    if not shared:
         return f"it shares no plate with {control.label}, and plates differ. Put controls on every plate"
-    single = [one.label for one in (group, control) if len(one.wells) < 2]
+    single = [one.label for one in (group, control) if len(model.rows([one.label], shared)) < 2]
     if single:
+        there = " on the plate that they share" if len(set(model.plates)) > 1 else ""
         return (
-            f"{' and '.join(single)} {'has' if len(single) == 1 else 'have'} one well only, and a single well cannot "
-            "tell an effect from a difference between wells, however many fields were imaged. "
+            f"{' and '.join(single)} {'has' if len(single) == 1 else 'have'} one well only{there}, and a single well "
+            "cannot tell an effect from a difference between wells, however many fields were imaged. "
             "Treat at least three wells alike"
         )
     return "" if model.fit is not None else "no wells were treated alike. Treat at least three wells alike"
@@ -194,11 +120,15 @@ def _compared(
 ) -> Comparison:
     lower, upper = difference.interval(confidence)
     sizes = len(group.wells), len(control.wells)
-    base = _growing(control)
+    base = _growing(control, model)
     deviation, freedom = _scatter(group, control, model)
     effect: tuple[float | None, float | None, float | None] = (None, None, None)
     if deviation > 0 and freedom >= 2:
-        effect = hedges_g(difference.estimate, deviation, *sizes, freedom=freedom, confidence=confidence)
+        if len(model.shared(group.label, control.label)) > 1:
+            ends = difference.estimate, lower, upper
+            effect = g_over_plates(ends, deviation, freedom=freedom, confidence=confidence)
+        else:
+            effect = hedges_g(difference.estimate, deviation, *sizes, freedom=freedom, confidence=confidence)
     chance = None
     if base is not None and difference.error > 0:
         sought = SOUGHT * base * (small_sample(difference.freedom) if difference.freedom > 1 else 1.0)
@@ -219,22 +149,28 @@ def _compared(
     )
 
 
-def _growing(control: Group) -> float | None:
-    """Rate of the control, where it surely grows."""
-    return control.rate_per_h if control.lower is not None and control.lower > 0 else None
+def _growing(control: Group, model: RateModel) -> float | None:
+    """Rate of the control, where it surely grows: by its interval, or on each of several plates."""
+    if control.lower is not None and control.lower > 0:
+        return control.rate_per_h
+    plates = sorted(set(model.plates))
+    rates = model.rates[model.rows([control.label])]
+    return control.rate_per_h if len(plates) > 1 and rates.size > 1 and _surely_positive(control.label, model) else None
+
+
+def _surely_positive(label: str, model: RateModel) -> bool:
+    """Whether the mean of a group on every plate lies four standard deviations of a well above 0."""
+    square, freedom = model.scatter(model.labels)
+    least = min(
+        (float(model.rates[rows].mean()) for plate in set(model.plates) if (rows := model.rows([label], [plate]))),
+        default=0.0,
+    )
+    return freedom > 0 and least > 4 * math.sqrt(square / freedom)
 
 
 def _scatter(group: Group, control: Group, model: RateModel) -> tuple[float, int]:
     """Pool the standard deviation between wells of one plate treated alike over both groups; and its freedom."""
-    square, freedom = 0.0, 0
-    for label in (group.label, control.label):
-        for plate in set(model.plates):
-            here = [
-                index for index, well in enumerate(model.wells) if well.group == label and model.plates[index] == plate
-            ]
-            if here:
-                square += float(((model.rates[here] - model.rates[here].mean()) ** 2).sum())
-                freedom += len(here) - 1
+    square, freedom = model.scatter([group.label, control.label], model.shared(group.label, control.label))
     return (math.sqrt(square / freedom) if freedom else 0.0), freedom
 
 
@@ -244,7 +180,7 @@ def _verdict(one: Comparison, group: Group, difference: Contrast, *, confidence:
     lower, upper = difference.interval(confidence)
     sure, p = f"{confidence_text(confidence)} interval", f"p {_equals(one.p_holm)} after Holm's correction"
     if one.p_holm >= 1 - confidence:
-        least = detectable(difference.error, difference.freedom, alpha)
+        least = promised(difference.error, difference.freedom, alpha)
         return (
             f"{one.group}: no difference from {one.control} can be claimed (difference "
             f"{number(difference.estimate, 2)} per h, {sure} {number(lower, 2)} to {number(upper, 2)}; {p}; with these "
@@ -265,36 +201,67 @@ def _equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
+def _of_plates(one: Comparison, model: RateModel, *, confidence: float, alpha: float) -> str:
+    """Say what the number of plates does to a comparison; nothing where there is one plate only."""
+    if len(set(model.plates)) == 1 or one.p_holm is None:
+        return ""
+    shared = len(model.shared(one.group, one.control))
+    if shared == 1:
+        return f" {one.group} and {one.control} share one plate: whether this returns, no other plate shows."
+    if one.p_holm < 1 - confidence:
+        return ""
+    here = model.within(one.group, one.control)
+    if here.p is None or here.p >= alpha:
+        return ""
+    return (
+        f" On these {shared} plates as they are the wells differ clearly (by {number(here.estimate, 2)} per h), but "
+        "the difference varies between plates, or the plates are too few to show that it does not: add plates."
+    )
+
+
 def _design(
-    tested: Sequence[Group], others: Sequence[Group], control: Group, model: RateModel, confidence: float
+    differences: Mapping[str, Contrast], others: Sequence[Group], control: Group, model: RateModel, confidence: float
 ) -> Design:
     """Say what these wells can find, at the level that Holm's correction asks of the smallest p."""
+    tested = [group for group in others if group.label in differences]
     sizes = [len(group.wells) for group in (tested or others) if group.wells]
     wells = float(median(sizes)) if sizes else 0.0
-    fit = model.fit
-    scatters = [_scatter(group, control, model)[0] for group in tested]
-    deviation = float(median(scatters)) if scatters else 0.0
-    if fit is None or not tested or deviation == 0:
+    scatters = [_scatter(group, control, model) for group in tested]
+    deviation = float(median(each for each, _ in scatters)) if scatters else 0.0
+    known = [one for one in differences.values() if one.error > 0]
+    plates = len(set(model.plates))
+    if model.fit is None or not known or (deviation == 0 and plates == 1):
         text = "What this design can find is unknown, as no treatment could be compared with the control."
         return Design(deviation or None, wells, len(control.wells), None, None, None, text)
     alpha = (1 - confidence) / len(tested)
-    least = detectable(deviation * math.sqrt(1 / wells + 1 / len(control.wells)), fit.freedom, alpha)
-    base = _growing(control)
-    needed = None if base is None else wells_needed(SOUGHT * base, deviation, alpha, groups=len(tested) + 1)
+    least = float(median(promised(one.error, one.freedom, alpha) for one in known))
+    base = _growing(control, model)
+    needed = None
+    if base is not None and plates == 1:
+        freedom = float(median(one.freedom for one in known))
+        # the scatter is an estimate, as in `promised`
+        doubt = promised(1.0, freedom, alpha) / detectable(1.0, freedom, alpha)
+        needed = wells_needed(SOUGHT * base, doubt * deviation, alpha, groups=len(tested) + 1)
     part = f" ({number(100 * least / base, 2)} % of the control's rate)" if base else ""
-    text = (
-        f"Growth rates of wells treated alike differ by {number(deviation, 2)} per h (standard deviation). With "
-        f"{wells:g} wells of each treatment, {counted(len(control.wells), 'control well')} and "
-        f"{counted(len(tested), 'comparison')}, a difference of {number(least, 2)} per h{part} is found with a "
-        f"probability of 80 %. {_needed(base, needed)} Wells of one plate repeat the treatment, not the experiment: "
-        "whether an effect returns, other plates on other days must show."
+    scatter = (
+        f"Growth rates of wells treated alike differ by {number(deviation, 2)} per h (standard deviation). "
+        if deviation
+        else ""
     )
-    return Design(deviation, wells, len(control.wells), least, least / base if base else None, needed, text)
+    text = (
+        f"{scatter}With {wells:g} wells of each treatment, {counted(len(control.wells), 'control well')}"
+        f"{f' on {plates} plates' if plates > 1 else ''} and "
+        f"{counted(len(tested), 'comparison')}, a difference of {number(least, 2)} per h{part} is found with a "
+        f"probability of 80 %. {_needed(base, needed) if plates == 1 else OVER_PLATES}"
+    )
+    return Design(deviation or None, wells, len(control.wells), least, least / base if base else None, needed, text)
 
 
 def _needed(base: float | None, needed: int | None) -> str:
     if base is None:
-        return "The control itself does not surely grow, so that nothing can be said in parts of its rate."
-    if needed is None:
-        return f"A difference of {100 * SOUGHT:g} % would need more than a thousand wells in each group."
-    return f"A difference of {100 * SOUGHT:g} % needs {counted(needed, 'well')} in each group."
+        words = "The control itself does not surely grow, so that nothing can be said in parts of its rate."
+    elif needed is None:
+        words = f"A difference of {100 * SOUGHT:g} % would need more than a thousand wells in each group."
+    else:
+        words = f"A difference of {100 * SOUGHT:g} % needs {counted(needed, 'well')} in each group."
+    return f"{words} {ONE_PLATE}"

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from c6seg.growth.plates.compare import RateModel
 from c6seg.growth.plates.dose_fit import (
     DoseFit,
     effect_p,
@@ -24,6 +23,7 @@ from c6seg.growth.plates.dose_fit import (
     shares_at,
 )
 from c6seg.growth.plates.groups import Grouped
+from c6seg.growth.plates.rates import RateModel
 from c6seg.growth.plates.results import DoseResponse, Floats
 from c6seg.growth.words import confidence_text, counted, number, p_value, short
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from c6seg.growth.plates.compare import RateModel
 from c6seg.growth.plates.mixed import contrast, fit_mixed
+from c6seg.growth.plates.rates import RateModel
 from c6seg.growth.plates.results import Group
 from c6seg.growth.words import confidence_text, number
 

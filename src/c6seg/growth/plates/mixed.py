@@ -13,18 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from c6seg.errors import DataError
+from c6seg.growth.plates.reml import NOTHING, Model, best_variances, information, state_at
 from c6seg.growth.plates.results import Floats
 
-# Parts of the residual variance below which a variance counts as 0, and below which it never goes: the likelihood has
-# a pole where wells without error of their own do not vary.
-NOTHING, FLOOR = 1e-6, 1e-12
-# Where the search begins: parts of the residual variance that lie between wells and between plates.
-STARTS = ((0.9, 0.1), (0.1, 0.9), (0.5, 0.0))
+# No well counts as much more exact than the median one, whatever its own fit says: the likelihood has a pole where a
+# few exact wells happen to agree. Beyond so many times the usual error a well says nothing, and numbers lose digits.
+MOST_EXACT, LEAST_EXACT = 0.1, 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class MixedFit:
     well_variance, plate_variance
         Between wells treated alike, and between plates; the latter is 0 with one plate.
     plate_effects
-        (K,) best prediction of how much each plate lies above the others.
+        (K,) best prediction of how much each plate (or other unit that wells share) lies above the others.
     freedom
         Number of wells less the rank of the design: the most degrees of freedom that any contrast has.
     slopes
@@ -88,7 +86,8 @@ def fit_mixed(rates: Floats, design: Floats, errors: Floats, plates: Sequence[in
     errors
         (N,) standard error of each rate; 0 = exact.
     plates
-        (N,) number of the plate of each well, from 0; None = one plate.
+        (N,) number of the plate of each well, from 0; None = one plate. Any other unit that has an effect of its own on
+        all of its wells may stand in its place.
 
     Raises
     ------
@@ -106,22 +105,35 @@ def fit_mixed(rates: Floats, design: Floats, errors: Floats, plates: Sequence[in
     scale = math.sqrt(float(left @ left) / (number - columns))
     if scale <= 1e-12 * float(np.abs(rates).max(initial=0.0)):
         scale = 0.0
-    scale = scale or float(np.sqrt(np.mean(errors**2)))
+    errors = _tamed(errors, scale)
+    scale = max(scale, float(np.median(errors)))
     if scale == 0.0:  # wells treated alike are equal to the last digit, and no error is known
         nothing = np.zeros((columns, columns))
         empty = np.zeros((0, columns, columns))
         plate_effects = np.zeros(members.shape[1])
         return MixedFit(plain, nothing, 0.0, 0.0, plate_effects, number - columns, empty, np.zeros((0, 0)))
-    model = _Model(rates / scale, design, (errors / scale) ** 2, members)
-    return _scaled(_best(model), model, scale)
+    model = Model(rates / scale, design, (errors / scale) ** 2, members)
+    return _scaled(best_variances(model), model, scale)
 
 
-def contrast(fit: MixedFit, weights: Floats) -> Contrast:
+def contrast(fit: MixedFit, weights: Floats, *, least: float = 1.0, freedom: float | None = None) -> Contrast:
     """Test a weighted sum of effects with Satterthwaite's degrees of freedom.
 
     They follow from how far the variance of the sum depends on the estimated variances (Giesbrecht and Burns,
     Biometrics 41 (1985) 477), and never exceed those of the design: where a variance is estimated as 0 the formula
-    would take the errors for exactly known.
+    would take the errors for exactly known. In a balanced design they lie between those of the stratum with the fewest
+    and those of all (Kuznetsova, Brockhoff and Christensen, Journal of Statistical Software 82 (2017) 13).
+
+    Parameters
+    ----------
+    fit
+        Of :func:`fit_mixed`.
+    weights
+        (P,) of the effects.
+    least
+        Degrees of freedom of the stratum with the fewest; Satterthwaite's never fall below.
+    freedom
+        Taken instead of Satterthwaite's: containment, of the stratum that the sum lies in.
     """
     from scipy import stats
 
@@ -129,111 +141,29 @@ def contrast(fit: MixedFit, weights: Floats) -> Contrast:
     variance = float(weights @ fit.covariance @ weights)
     slopes = np.einsum("p,vpq,q->v", weights, fit.slopes, weights)
     spread = float(slopes @ fit.variance_covariance @ slopes)
-    freedom = float(fit.freedom)
-    if spread > 0:
-        freedom = float(np.clip(2 * variance**2 / spread, 1.0, freedom))
+    if freedom is None:
+        freedom = float(fit.freedom)
+        if spread > 0:
+            freedom = float(np.clip(2 * variance**2 / spread, min(max(1.0, least), freedom), freedom))
     error = math.sqrt(max(variance, 0.0))
     p = float(2 * stats.t.sf(abs(estimate) / error, freedom)) if error > 0 else None
     return Contrast(estimate, error, freedom, p)
 
 
-class _Model(NamedTuple):
-    rates: Floats
-    design: Floats
-    known: Floats  # (N,) variance of each rate's own error
-    members: Floats  # (N, K) which well lies on which plate; no column with one plate
+def _tamed(errors: Floats, scale: float) -> Floats:
+    """Bring the errors of single wells that are far from the others' nearer, so that the likelihood has no pole."""
+    positive = errors[errors > 0]
+    if not positive.size:
+        return errors
+    middle = float(np.median(positive))
+    return np.clip(errors, MOST_EXACT * middle, LEAST_EXACT * max(scale, middle))
 
 
-class _State(NamedTuple):
-    """The model at given variances: minus twice the restricted log-likelihood, its derivative, and the effects."""
-
-    deviance: float
-    score: Floats
-    effects: Floats
-    covariance: Floats
-    slopes: Floats
-    plate_effects: Floats
-
-
-def _at(model: _Model, variances: Floats) -> _State:
-    own = variances[0] + model.known
-    between = float(variances[1]) if variances.size > 1 else 0.0
-    members = model.members
-    inside = members.T @ (1 / own)
-    share = between / (1 + between * inside)
-
-    def solve(right: Floats) -> Floats:  # V^-1 right; each plate adds a matrix of rank one (Sherman and Morrison)
-        scaled = right / own[:, None]
-        return np.asarray(scaled - (members / own[:, None]) @ (share[:, None] * (members.T @ scaled)))
-
-    solved = solve(model.design)
-    covariance = np.asarray(np.linalg.inv(model.design.T @ solved), dtype=np.float64)
-    effects = covariance @ (solved.T @ model.rates)
-    left = model.rates - model.design @ effects
-    projected = solve(left[:, None])[:, 0]
-    log_size = float(np.log(own).sum() + np.log1p(between * inside).sum())
-    deviance = log_size - float(np.linalg.slogdet(covariance)[1]) + float(left @ projected)
-    slopes, score = [covariance @ solved.T @ solved @ covariance], []
-    traces = [float((1 / own).sum() - share @ (members.T @ own**-2.0))]
-    squares = [float(projected @ projected)]
-    inner = solved.T @ solved
-    trims = [float(np.trace(covariance @ inner))]
-    by_plate = members.T @ projected
-    if variances.size > 1:
-        sums = members.T @ solved
-        slopes.append(covariance @ sums.T @ sums @ covariance)
-        traces.append(float((inside / (1 + between * inside)).sum()))
-        squares.append(float(by_plate @ by_plate))
-        trims.append(float(np.trace(covariance @ sums.T @ sums)))
-    score = [trace - trim - square for trace, trim, square in zip(traces, trims, squares, strict=True)]
-    return _State(deviance, np.array(score), effects, covariance, np.array(slopes), between * by_plate)
-
-
-def _best(model: _Model) -> Floats:
-    """Variances, in parts of the residual variance, that the restricted likelihood is greatest at."""
-    from scipy.optimize import minimize
-
-    number = 2 if model.members.shape[1] else 1
-    bounds = [(max(0.0, FLOOR - float(model.known.min())), None), (0.0, None)][:number]
-
-    def cost(variances: Floats) -> tuple[float, Floats]:
-        state = _at(model, variances)
-        return state.deviance, state.score
-
-    options = {"ftol": 1e-13, "gtol": 1e-9}
-    starts = STARTS if number == 2 else ((0.9,), (0.1,))
-    found = [
-        minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)  # type: ignore[call-overload]
-        for start in starts
-    ]
-    best = np.asarray(min(found, key=lambda one: float(one.fun)).x, dtype=np.float64)
-    inside = best > NOTHING
-    for _ in range(3):  # Newton's steps take the last digits
-        step = np.linalg.lstsq(_curvature(model, best, inside), _at(model, best).score[inside], rcond=None)[0]
-        trial = best.copy()
-        trial[inside] -= step
-        if (trial[inside] <= NOTHING).any() or _at(model, trial).deviance > _at(model, best).deviance:
-            break
-        best = trial
-    return best
-
-
-def _curvature(model: _Model, variances: Floats, inside: np.typing.NDArray[np.bool_]) -> Floats:
-    """Second derivative of the deviance by the variances that are not 0, from differences of the first."""
-    rows = []
-    for index in np.flatnonzero(inside):
-        step = np.zeros_like(variances)
-        step[index] = 1e-4 * variances[index]
-        change = _at(model, variances + step).score - _at(model, variances - step).score
-        rows.append(change[inside] / (2 * step[index]))
-    matrix = np.array(rows).reshape(int(inside.sum()), int(inside.sum()))
-    return np.asarray((matrix + matrix.T) / 2)
-
-
-def _scaled(variances: Floats, model: _Model, scale: float) -> MixedFit:
-    state = _at(model, variances)
+def _scaled(variances: Floats, model: Model, scale: float) -> MixedFit:
+    state = state_at(model, variances)
     inside = variances > NOTHING
-    spread = np.asarray(2 * np.linalg.pinv(_curvature(model, variances, inside), hermitian=True), dtype=np.float64)
+    known = information(model, variances)[np.ix_(inside, inside)]
+    spread = np.asarray(np.linalg.pinv(known, hermitian=True), dtype=np.float64)
     kept = np.where(inside, variances, 0.0) * scale**2
     return MixedFit(
         state.effects * scale,

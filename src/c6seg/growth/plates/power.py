@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
 # Power that a design is asked for.
 POWER = 0.8
 MOST_WELLS = 1000
+# Points at which a distribution is averaged over.
+NODES = 200
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -57,6 +59,36 @@ def hedges_g(
     tail = (1 - confidence) / 2
     lower, upper = (_noncentrality(t, freedom, probability) for probability in (1 - tail, tail))
     return correction * t * root, correction * lower * root, correction * upper * root
+
+
+def g_over_plates(
+    difference: tuple[float, float, float], deviation: float, *, freedom: int, confidence: float
+) -> tuple[float, float, float]:
+    """Return a difference over plates in standard deviations of wells, corrected for small samples, with its interval.
+
+    Difference and deviation have errors of their own, which are joined as the ends of their intervals are (MOVER: Zou
+    and Donner, Statistics in Medicine 27 (2008) 1693).
+
+    Parameters
+    ----------
+    difference
+        Treatment minus control, and the ends of its interval.
+    deviation
+        Standard deviation between wells of one plate treated alike, pooled over both groups and all plates.
+    freedom
+        Degrees of freedom of ``deviation``, at least 2.
+    confidence
+        Such as 0.95.
+    """
+    from scipy import stats
+
+    value, lower, upper = (small_sample(freedom) * each / deviation for each in difference)
+    tail = (1 - confidence) / 2
+    # how far the true deviation may lie below and above the estimate
+    less, more = (math.sqrt(freedom / float(stats.chi2.ppf(q, freedom))) for q in (1 - tail, tail))
+    wide, narrow = abs(value) * (1 / less - 1), abs(value) * (1 - 1 / more)
+    down, up = (narrow, wide) if value >= 0 else (wide, narrow)
+    return value, value - math.hypot(value - lower, down), value + math.hypot(upper - value, up)
 
 
 def small_sample(freedom: float) -> float:
@@ -112,6 +144,39 @@ def detectable(error: float, freedom: float, alpha: float, *, wanted: float = PO
     limit = float(stats.t.ppf(1 - alpha / 2, freedom))
     short = partial(power, error=1.0, freedom=freedom, alpha=alpha)
     return error * float(brentq(lambda shift: short(shift) - wanted, 0.0, 3 * limit + 10, xtol=1e-6))
+
+
+def promised(error: float, freedom: float, alpha: float, *, wanted: float = POWER) -> float:
+    """Smallest difference that a repeated experiment finds with the wanted power, where the scatter is an estimate.
+
+    :func:`detectable` takes the standard error for the true one. An estimated one is now and then far too small, and
+    what it promises is then rarely found: with 4 degrees of freedom in 68 % of experiments, not 80 %. Here the power is
+    the mean over what the true error may be (assurance: O'Hagan, Stevens and Campbell, Pharmaceutical Statistics 4
+    (2005) 187).
+
+    Examples
+    --------
+    >>> round(promised(1.0, 4, 0.05), 2), round(detectable(1.0, 4, 0.05), 2)
+    (5.2, 3.76)
+    """
+    return error * _promised(float(freedom), float(alpha), wanted)
+
+
+@lru_cache(maxsize=256)
+def _promised(freedom: float, alpha: float, wanted: float) -> float:
+    from scipy import stats
+    from scipy.optimize import brentq
+
+    # estimated over true error, by equal parts of its distribution
+    ratio = np.sqrt(stats.chi2.ppf((np.arange(NODES) + 0.5) / NODES, freedom) / freedom)
+    limit = float(stats.t.ppf(1 - alpha / 2, freedom))
+
+    def off(log_shift: float) -> float:
+        with np.errstate(all="ignore"):
+            found = stats.nct.sf(limit, freedom, math.exp(log_shift) * ratio)
+        return float(np.nan_to_num(found, nan=1.0).mean()) - wanted
+
+    return math.exp(float(brentq(off, 0.0, math.log(100 * limit + 100), xtol=1e-5)))
 
 
 def wells_needed(
