@@ -64,6 +64,7 @@ def segment(
     recursive: bool = False,
     force: bool = False,
     progress: Callable[[float, int, str], None] | None = None,
+    export: str | Sequence[str] = (),
 ) -> BatchResult:
     """Segment images, folders, patterns and series; write masks, overlays, measurements and a manifest.
 
@@ -85,6 +86,8 @@ def segment(
         Make everything again.
     progress
         Called with (images done, images in all, name).
+    export
+        Outlines to write besides: some of ``imagej``, ``geojson`` (QuPath), ``coco``.
 
     Returns
     -------
@@ -110,6 +113,7 @@ def segment(
         force=force,
         progress=progress,
         hints=_name_hints,
+        export=export,
     )
 
 

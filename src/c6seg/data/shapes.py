@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from c6seg.errors import AnnotationError
 
-__all__ = ["FAR", "Rle", "Shape", "decode_counts", "encode_mask", "misfit", "shape_rle"]
+__all__ = ["FAR", "Rle", "Shape", "decode_counts", "encode_counts", "encode_mask", "misfit", "shape_rle"]
 
 FAR = 4.0
 """A corner further outside than this many image sides is no drawing error but a broken file."""
@@ -110,6 +110,16 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
     rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def encode_counts(counts: Sequence[int], size_hw: tuple[int, int]) -> str:
+    """Write the lengths of runs (see :class:`Rle`) as the text of COCO's compressed run-length code."""
+    from pycocotools import mask as coco
+
+    height, width = size_hw
+    rle = coco.frPyObjects({"size": [height, width], "counts": list(counts)}, height, width)
+    text: str = rle["counts"].decode("ascii")
+    return text
 
 
 def decode_counts(text: str | bytes) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from c6seg.data.images import find_images, image_name
 from c6seg.errors import DataError, ImageNotFoundError, UsageError
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
+from c6seg.inference.outlining import ROOMS, Outlines, check_exports
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
@@ -40,6 +41,7 @@ def segment_images(
     progress: Progress | None = None,
     hints: Hints | None = None,
     segmenter: Segmenter | None = None,
+    export: str | Sequence[str] = (),
 ) -> BatchResult:
     """Segment images and write masks, overlays, ``measurements.csv`` and ``manifest.json``.
 
@@ -65,18 +67,21 @@ def segment_images(
         Gives well and time where the file does not.
     segmenter
         Use this one instead of making one from ``model`` and ``config``.
+    export
+        Outlines to write besides: some of ``imagej``, ``geojson``, ``coco``.
 
     Raises
     ------
     ImageNotFoundError
         No image is where one was expected.
     UsageError
-        Two inputs would give the same output file; nothing was written.
+        Two inputs would give the same output file, or a format that there is not; nothing was written.
     ModelError
         The bundle cannot be used; nothing was written.
     OutputError
         The results cannot be written; what was finished before stays.
     """
+    formats = check_exports(export)
     folder = Path(out)
     own = [(folder / part).resolve() for part in OUTPUTS]  # results may lie below the folder that is searched
     found = find_images([inputs] if isinstance(inputs, str | Path) else inputs, recursive=recursive)
@@ -86,11 +91,13 @@ def segment_images(
     check_names(paths)
     ready = segmenter or Segmenter(model, config)
     runtime.make_folder(folder)
-    batch = _Batch(folder, ready, hints, progress, len(paths))
+    outlines = Outlines(folder, formats, max_pixels=ready.config.max_pixels)
+    batch = _Batch(Maker(folder, ready, hints), outlines, progress, len(paths))
     started = time.monotonic()
     with open_journal(folder, options_key(ready), fresh=force) as journal:
         sweep(folder)
-        result = batch.run(paths, journal)
+        with outlines:
+            result = batch.run(paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)
         _say_what_is_left(folder, result)
     return result
@@ -141,9 +148,9 @@ def _say_what_is_left(folder: Path, result: BatchResult) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files that a killed run left behind; the journal's lock says that nobody uses them."""
-    own = r"\.(measurements|failures|manifest|journal)-[a-z0-9_]{8}\.\w+"
+    own = r"\.(measurements|failures|manifest|journal|coco)-[a-z0-9_]{8}\.\w+"
     leftovers = [path for path in folder.glob(".*") if re.fullmatch(own, path.name)]
-    for part in OUTPUTS:
+    for part in (*OUTPUTS, *ROOMS):
         leftovers += [p for p in folder.glob(f"{part}/.*") if re.fullmatch(r"\..*-[a-z0-9_]{8}(\.\w+)?", p.name)]
     for path in leftovers:
         if path.is_dir():
@@ -155,11 +162,9 @@ def sweep(folder: Path) -> None:
 class _Batch:
     """One run over a list of images."""
 
-    def __init__(
-        self, folder: Path, segmenter: Segmenter, hints: Hints | None, progress: Progress | None, total: int
-    ) -> None:
-        self.folder = folder
-        self.maker = Maker(folder, segmenter, hints)
+    def __init__(self, maker: Maker, outlines: Outlines, progress: Progress | None, total: int) -> None:
+        self.folder = maker.folder
+        self.maker, self.outlines = maker, outlines
         self.progress = progress or (lambda done, total, name: None)
         self.total = total
 
@@ -170,6 +175,7 @@ class _Batch:
                 self.progress(number, self.total, path.name)
                 try:
                     entry, known = self._image(path, number, journal)
+                    self.outlines.add(path, entry)
                 except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
                     result.failures.append((str(path), why_not(error, path)))
                     continue
@@ -178,6 +184,7 @@ class _Batch:
                 result = replace(result, resumed=result.resumed + known)
             self.progress(self.total, self.total, "")
         except KeyboardInterrupt:
+            self.outlines.abandon()
             result = replace(result, interrupted=True)
         return result
 
@@ -188,6 +195,7 @@ class _Batch:
         known = journal.find(name, digest, self.folder)
         if known is not None:
             return known, True
+        self.outlines.drop(name)
 
         def tell(part: float) -> None:
             self.progress(number + part, self.total, path.name)

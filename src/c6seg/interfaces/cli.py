@@ -106,6 +106,9 @@ def segment(
     ] = None,
     max_pixels: Annotated[int | None, typer.Option(metavar="N", help="Refuse larger images before decoding.")] = None,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Write pictures with outlines.")] = True,
+    export: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Outlines, too: imagej, geojson (QuPath), coco; with commas.")
+    ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders of folders.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start over instead of continuing.")] = False,
 ) -> None:
@@ -135,6 +138,7 @@ def segment(
             recursive=recursive,
             force=force,
             progress=progress,
+            export=export or (),
         )
     _summary(result)
 
