@@ -19,6 +19,7 @@ from c6seg.growth.fits.selection import (
     Bools,
     Candidate,
     akaike_weights,
+    average_rate,
     between_fields,
     choose,
     draw,
@@ -27,6 +28,7 @@ from c6seg.growth.fits.selection import (
 )
 from c6seg.growth.fits.verdicts import (
     Curve,
+    Found,
     GrowthFit,
     error_of,
     excluded,
@@ -127,7 +129,8 @@ def fit_growth(
     hours = time - time[0]
     rng = np.random.default_rng(seed_for(options.seed, "growth", seed_name))
     candidates = fit_candidates(hours, values, early)
-    draws = draw(candidates, akaike_weights(candidates), hours, values, options.bootstrap, rng)
+    weights = akaike_weights(candidates)
+    draws = draw(candidates, weights, hours, values, options.bootstrap, rng)
     chosen = choose(candidates)
     rates = np.concatenate([rows[:, R] for _, rows in draws])
     if parts is not None:
@@ -137,12 +140,13 @@ def fit_growth(
     if mask_error > 0 or mask_error_arcsine > 0:
         shift = mask_shift(hours, values, chosen, mask_error, arcsine=mask_error_arcsine)
         rates = rates + shift * rng.standard_normal(len(rates))
-    ends = _interval(rates, options.confidence)
-    refusal = refuse_after(hours, values, early, chosen, ends, options)
+    jump = _jump(time, candidates, weights, options.confidence)
+    found = Found(chosen, average_rate(candidates), _interval(rates, options.confidence), jump)
+    refusal = refuse_after(hours, values, early, found, options)
     if refusal is not None:
         return replace(refusal, error_per_h=error)
     shapes = _shapes(hours, values, chosen, options, rng)
-    return replace(_numbers(time, candidates, chosen, draws, ends, shapes, options), error_per_h=error)
+    return replace(_numbers(time, candidates, found, draws, shapes, options), error_per_h=error)
 
 
 def _checked(
@@ -174,6 +178,17 @@ def _before_saturation(values: Floats, saturation: float) -> Bools:
             early[index:] = False
             break
     return early
+
+
+def _jump(
+    time: Floats, candidates: Sequence[Candidate], weights: Floats, confidence: float
+) -> tuple[float, float, float, float] | None:
+    """Levels and times of the jump, where it is too probable for growth to be sure."""
+    for one, weight in zip(candidates, weights, strict=True):
+        if not one.grows and weight > (1 - confidence) / 2:
+            after = int(np.searchsorted(time - time[0], one.fit.parameters[LAG]))
+            return float(one.fit.fitted[0]), float(one.fit.fitted[-1]), float(time[after - 1]), float(time[after])
+    return None
 
 
 def _interval(draws: Floats, confidence: float) -> tuple[float, float]:
@@ -225,17 +240,15 @@ def _phase(time: Floats, chosen: Candidate) -> tuple[float, float] | None:
 def _numbers(
     time: Floats,
     candidates: Sequence[Candidate],
-    chosen: Candidate,
+    found: Found,
     draws: Sequence[tuple[Candidate, Floats]],
-    rates: tuple[float, float],
     shapes: _Shapes,
     options: GrowthConfig,
 ) -> GrowthFit:
-    rate = float(chosen.fit.parameters[R])
-    # the chosen law may lie at the edge of what all laws together say
-    lower, upper = min(rates[0], rate), max(rates[1], rate)
+    chosen, rate = found.chosen, found.rate
+    lower, upper = min(found.rates[0], rate), max(found.rates[1], rate)
     value, low, high = (math.log(2) / each for each in (rate, upper, lower))
-    others = [one for one in candidates if one.name != chosen.name]
+    others = [one for one in candidates if one.grows and one.name != chosen.name]
     other = min(others, key=lambda one: one.aicc + one.cost, default=None)
     grid = np.linspace(time[0], time[chosen.used][-1], 120)
     tail = 50 * (1 - options.confidence)

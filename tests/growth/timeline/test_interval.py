@@ -121,3 +121,16 @@ def test_what_is_no_calibration_gives_none(values: object) -> None:
     assert Calibration.from_manifest({"model": {"calibration": values}}) is None
     assert Calibration.from_manifest({}) is None
     assert Calibration.from_manifest({"model": None}) is None
+
+
+@pytest.mark.parametrize(("fields", "least"), [(2, 0.83), (3, 0.88), (4, 0.9)])
+def test_lasting_differences_between_fields_do_not_become_sure_with_time(fields: int, least: float) -> None:
+    """Fields that differ alike at all times say no more of the well than as many numbers do."""
+    rng = np.random.default_rng(fields)
+    true, held = np.linspace(0.5, 0.9, 12), 0
+    for _ in range(300):
+        lasting = 0.1 * rng.standard_normal((fields, 1))
+        seen = np.sin(np.clip(true + lasting + 0.02 * rng.standard_normal((fields, 12)), 0, np.pi / 2)) ** 2
+        lower, upper = field_interval(np.arange(12.0), seen)
+        held += bool(lower[3] <= np.sin(true[3]) ** 2 <= upper[3])
+    assert held / 300 >= least

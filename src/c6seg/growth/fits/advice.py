@@ -8,14 +8,16 @@ import numpy as np
 
 from c6seg.growth.fits.laws import Floats
 
-# Least rise of the covered area over the observed time: cells that attach, spread or drift into focus
-# change it by a tenth or two without dividing.
-MIN_FOLD = 1.25
+# Least rise of the covered area over the observed time: cells that attach, spread or drift into focus, and light that
+# drifts, change it by a third without a division.
+MIN_FOLD = 1.5
 # Intervals that people use, h; no experiment longer than ten days is proposed.
 SPACINGS_H = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 24.0)
 MOST_TIMES, LONGEST_H = 24, 240.0
 # Above this confluence more times of the same field would only show that it fills.
 NEARLY_FULL = 0.6
+# Below this confluence a field is not about to be full, whatever a rate says that hardly any times show.
+CROWDED = 0.2
 # A proposal should succeed more often than not: the interval that it aims at is this part of the widest allowed.
 AIM = 0.8
 # What a culture may be supposed to do where it did not show it, h.
@@ -54,11 +56,19 @@ def more_times(hours: Floats, last: float, rates: tuple[float, float], rate: flo
     found = _search(hours, last, rates, rate, saturation)
     if found is not None:
         number, spacing = found
-        return f"{_times(number, 'more time')}{_apart(number, spacing)} would probably give one."
-    room_h = math.log(saturation / max(last, 1e-3)) / rate if last > 0 else LONGEST_H
-    if room_h < LONGEST_H / 4:
-        return "The field would be full before more times could help: seed fewer cells, and image more often."
-    return "Only more fields of the well, or a longer experiment, would give one."
+        sure = "give one" if rates[0] > 0 else "show whether it grows"
+        return f"{_times(number, 'more time')}{_apart(number, spacing)} would probably {sure}."
+    return _no_experiment(last, rate, saturation)
+
+
+def _no_experiment(last: float, rate: float, saturation: float) -> str:
+    """Say what to do where no number of further times would help."""
+    room_h = math.log(saturation / max(last, 1e-3)) / rate
+    if room_h >= LONGEST_H / 4:
+        return "Only more fields of the well, or a longer experiment, would give one."
+    if last < CROWDED:
+        return "Image more often while it grows: few hours are left at this rate."
+    return "The field would be full before more times could help: seed fewer cells, and image more often."
 
 
 def _search(

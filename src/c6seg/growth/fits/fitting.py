@@ -8,11 +8,28 @@ from functools import partial
 
 import numpy as np
 
-from c6seg.growth.fits.laws import EXPONENTIAL, LAG, LOGISTIC, A, Floats, K, Law, R, V, confluence_at, slopes
+from c6seg.growth.fits.laws import (
+    EXPONENTIAL,
+    HIGHEST,
+    LAG,
+    LOGISTIC,
+    LOWEST,
+    STEP,
+    A,
+    Floats,
+    K,
+    Law,
+    R,
+    V,
+    confluence_at,
+    slopes,
+)
 from c6seg.growth.fits.refitting import bounds, refit
 
-# Confluence below which the noise no longer shrinks with the signal: a fifth of the "empty field" limit.
-FLOOR = 0.001
+# Confluence below which a field counts as empty: a speck on it is no culture.
+EMPTY = 0.005
+# Confluence below which the noise no longer shrinks with the signal.
+FLOOR = EMPTY / 5
 # Residuals beyond this many robust standard deviations pull linearly, not quadratically (Huber).
 HUBER = 3.5
 POWERS = (0.0, 0.5, 1.0)
@@ -96,6 +113,55 @@ def fit_law(time_h: Floats, values: Floats, scale: Floats, law: Law = EXPONENTIA
     parameters = law.full(best.x)
     aic = _aic(best.fun * np.sqrt(weights), scale, len(free))
     return Fit(law, parameters, confluence_at(law, parameters, time_h), scale, weights, aic)
+
+
+def fit_step(time_h: Floats, values: Floats, scale: Floats) -> Fit:
+    """Fit one jump between two levels, at each pair of neighbouring times, and return the best of these fits.
+
+    Parameters
+    ----------
+    time_h
+        (T,) hours since the first time, at least two.
+    values
+        (T,) confluence.
+    scale
+        (T,) standard deviation of the noise, up to a factor.
+    """
+    from scipy.ndimage import median_filter
+
+    # the median of three neighbours keeps a jump and loses an outlier, which would else make a jump beside it
+    jump = _best_jump(np.asarray(median_filter(values, 3, mode="nearest")), 1 / scale**2)
+    weights = np.ones_like(values)
+    for _ in range(3):  # an outlier moves the first fit and so hides among its residuals
+        parameters = _two_levels(time_h, values, weights / scale**2, jump)
+        fitted = confluence_at(STEP, parameters, time_h)
+        off = np.abs(fitted - values) / scale
+        spread = 1.4826 * float(np.median(off)) * math.sqrt(time_h.size / max(1, time_h.size - 2))
+        if spread == 0 or off.max() <= HUBER * spread:
+            break
+        weights = np.minimum(1.0, HUBER * spread / np.maximum(off, 1e-300))
+    aic = _aic(off * np.sqrt(weights), scale, 3)
+    return Fit(STEP.pinned(parameters, A, K), parameters, fitted, scale, weights, aic)
+
+
+def _best_jump(values: Floats, weights: Floats) -> int:
+    """Index of the last time before the jump that leaves the least weighted squares about two levels."""
+    sums = np.cumsum(np.stack([weights, weights * values]), axis=1)
+    before, after = sums[:, :-1], sums[:, -1:] - sums[:, :-1]
+    # what two levels explain of the squares; the rest is the same for all jumps
+    return int((before[1] ** 2 / before[0] + after[1] ** 2 / after[0]).argmax())
+
+
+def _two_levels(time_h: Floats, values: Floats, weights: Floats, jump: int) -> Floats:
+    """Parameters of the step whose levels are the weighted means before and after the jump, (5,)."""
+    first, last = (
+        float(np.average(values[part], weights=weights[part])) for part in (slice(jump + 1), slice(jump + 1, None))
+    )
+    parameters = STEP.fixed.copy()
+    parameters[A] = np.clip(math.log(max(first, 1e-300)), LOWEST[A], HIGHEST[A])
+    parameters[K] = max(LOWEST[K], 1 / max(last, 1e-300))
+    parameters[LAG] = float(time_h[jump : jump + 2].mean())
+    return parameters
 
 
 def _start(time_h: Floats, values: Floats, scale: Floats, law: Law, near: Fit | None) -> Floats:

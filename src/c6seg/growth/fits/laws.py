@@ -7,6 +7,8 @@ All laws share five parameters, so that a fit is one row of numbers whatever the
 ``k``  1 / plateau; 0 = none
 ``v``  shape of the bend into the plateau (Richards)
 ``g``  lag: hours after the first time before growth begins
+
+The step, one jump between two levels and no growth, is among them: what pictures do that lose focus or are moved.
 """
 
 from __future__ import annotations
@@ -36,14 +38,14 @@ class Law:
     Parameters
     ----------
     name
-        As shown: ``"exponential"``, ``"overlapping"``, ``"logistic"``, ``"Gompertz"``, ``"Richards"``.
+        As shown: ``"exponential"``, ``"overlapping"``, ``"logistic"``, ``"Gompertz"``, ``"Richards"``, ``"step"``.
     free
         Indices of the fitted parameters.
     fixed
         (5,) values of the others.
     shape
         Whose bend it is: Gompertz's, that of cells which lie at random and overlap (``"overlap"``), or Richards', of
-        which exponential and logistic are special cases.
+        which exponential and logistic are special cases; ``"step"`` = one jump, from exp(a) to 1 / k at the lag.
     softness_h
         Width of the bend at the end of the lag, h; a fraction of the time between frames.
     """
@@ -51,7 +53,7 @@ class Law:
     name: str
     free: tuple[int, ...]
     fixed: Floats = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0, 0.0]))
-    shape: Literal["richards", "gompertz", "overlap"] = "richards"
+    shape: Literal["richards", "gompertz", "overlap", "step"] = "richards"
     softness_h: float = 1.0
 
     @property
@@ -85,6 +87,7 @@ FULL_FIELD = Law("logistic", (A, R), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
 LOGISTIC = Law("logistic", (A, R, K), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
 GOMPERTZ = Law("Gompertz", (A, R, K), np.array([0.0, 0.0, 1.0, 1.0, 0.0]), shape="gompertz")
 RICHARDS = Law("Richards", (A, R, K, V), np.array([0.0, 0.0, 1.0, 1.0, 0.0]))
+STEP = Law("step", (A, K), np.array([0.0, 0.0, 1.0, 1.0, 0.0]), shape="step")
 
 
 def confluence_at(law: Law, parameters: Floats, time_h: Floats) -> Floats:
@@ -108,6 +111,8 @@ def confluence_at(law: Law, parameters: Floats, time_h: Floats) -> Floats:
         lag, t counts from its end (three phases, Buchanan et al., Food Microbiol. 14 (1997) 313).
     """
     a, r, k, v, lag = _columns(parameters)
+    if law.shape == "step":
+        return np.asarray(np.where(time_h < lag, np.exp(a), 1 / k), dtype=np.float64)
     grown = _since_lag(law, lag, time_h)[0] if law.lags else time_h
     if law.shape == "overlap":
         return np.asarray(-np.expm1(-_layers(a, r, grown)[0]), dtype=np.float64)
@@ -122,6 +127,10 @@ def confluence_at(law: Law, parameters: Floats, time_h: Floats) -> Floats:
 def slopes(law: Law, parameters: Floats, time_h: Floats) -> tuple[Floats, Floats]:
     """Return confluence (..., T) and its derivatives by the free parameters, (..., T, len(law.free))."""
     a, r, k, v, lag = _columns(parameters)
+    if law.shape == "step":
+        value = np.where(time_h < lag, np.exp(a), 1 / k)
+        by = {A: np.where(time_h < lag, value, 0.0), K: np.where(time_h < lag, 0.0, -(value**2))}
+        return value, np.stack([by[index] for index in law.free], axis=-1)
     grown, by_lag = _since_lag(law, lag, time_h)[:2] if law.lags else (time_h, None)
     parts: dict[int, Floats] = {}
     if law.shape == "overlap":
@@ -160,6 +169,8 @@ def slopes(law: Law, parameters: Floats, time_h: Floats) -> tuple[Floats, Floats
 def specific_rate(law: Law, parameters: Floats, time_h: Floats) -> Floats:
     """Growth rate per hour that the law has at each time, d ln(confluence) / dt, (..., T)."""
     a, r, k, v, lag = _columns(parameters)
+    if law.shape == "step":
+        return np.zeros(np.broadcast_shapes(a.shape, time_h.shape))
     grown = _since_lag(law, lag, time_h)[0] if law.lags else time_h
     growing = -_since_lag(law, lag, time_h)[2] if law.lags else np.ones_like(time_h)
     if law.shape == "overlap":

@@ -43,18 +43,18 @@ def resample(time_h: Floats, values: Floats, fit: Fit, number: int, rng: np.rand
     return refit(time_h, drawn, np.broadcast_to(1 / fit.scale, drawn.shape), fit.law, fit.parameters)
 
 
-def criterion(time_h: Floats, values: Floats, fit: Fit) -> tuple[float, float]:
+def criterion(time_h: Floats, values: Floats, fit: Fit, *, more: int = 0) -> tuple[float, float]:
     """Akaike's criterion of a fit, without and with the small-sample correction, over all noise correlations.
 
     With noise that is alike at neighbouring times, the criterion for independent noise finds bends that are none. Here
-    the likelihood is averaged over the correlation.
+    the likelihood is averaged over the correlation. ``more`` parameters than the fit has are counted.
 
     Returns
     -------
     tuple
         AIC and AICc; the latter is infinite where there are too few times.
     """
-    whitened, number, known = _whiten(time_h, values, fit), values.size, fit.free + 1
+    whitened, number, known = _whiten(time_h, values, fit), values.size, fit.free + more + 1
     logs = -whitened.log_root - 0.5 * number * np.log(whitened.square / number) + whitened.log_prior
     likelihood = float(np.logaddexp.reduce(logs)) - float(np.log(fit.scale).sum())
     aic = -2 * likelihood + 2 * known

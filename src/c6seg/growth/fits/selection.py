@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.growth.fits.fitting import Fit, fit_law, noise_scale
+from c6seg.growth.fits.fitting import EMPTY, Fit, fit_law, fit_step, noise_scale
 from c6seg.growth.fits.laws import (
     FULL_FIELD,
     GOMPERTZ,
@@ -45,6 +45,13 @@ SPARE = 3
 GROWING_TIMES, GROWING = 4, 0.25
 # Growth after a lag must fill this part of the observed time: a jump in the last pictures is none.
 LATE = 0.25
+# One jump in the pictures passes for growth; its place is sought, which costs as much as a parameter in AIC.
+SOUGHT = 2.0
+# Laws less probable than this part of the best one are left out of the average (Madigan and Raftery 1994, Occam's
+# window): a rate of a law that hardly fits may be anything.
+WINDOW = 0.05
+# Times above saturation that show a plateau; a single one may be a picture out of focus.
+TIMES_OF_PLATEAU = 2
 # Width of the rounded corner at the end of a lag, in median intervals.
 SOFTNESS = 0.2
 
@@ -77,6 +84,11 @@ class Candidate:
         return self.fit.law.name + (" with lag" if self.fit.law.lags else "")
 
     @property
+    def grows(self) -> bool:
+        """Whether the law is one of growth, not of a jump."""
+        return self.fit.law.shape != "step"
+
+    @property
     def plateau(self) -> float | None:
         """Confluence where the law levels off; None where the data do not show it."""
         return 1 / float(self.fit.parameters[K]) if K in self.fit.law.free else None
@@ -85,7 +97,8 @@ class Candidate:
 def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidate]:
     """Fit the exponential, overlapping, logistic, Gompertz and Richards law, each without and with a lag.
 
-    The logistic is fitted twice: with a full field as its plateau, and with a plateau of its own.
+    The logistic is fitted twice: with a full field as its plateau, and with a plateau of its own. Where the confluence
+    rises, a single jump competes with all of them.
 
     Parameters
     ----------
@@ -116,12 +129,26 @@ def fit_candidates(hours: Floats, values: Floats, early: Bools) -> list[Candidat
         if fit.law.name != "Richards" and size >= fit.free + 1 + SPARE:
             bent.append(_lagging(fit, (hours, values, scale), softness_h))
     for fit in (one for one in bent if _supported(one, hours)):
-        # where later times show the plateau, the laws are compared on the times before it
-        same = fit if early.all() else fit_law(*first, fit.law.pinned(fit.parameters, A, R, LAG), near=fit)
-        assumed = ASSUMED if K not in fit.law.free else 0.0
-        found.append(Candidate(fit, np.ones_like(early), *criterion(*first[:2], same), assumed))
+        found.append(_bent(fit, first, early))
     many = 2 * math.log(max(1, len(found) - 1))
-    return [found[0], *sorted((replace(one, cost=one.cost + many) for one in found[1:]), key=lambda one: one.fit.free)]
+    others = [replace(one, cost=one.cost + many) for one in found[1:]]
+    step = fit_step(*first)
+    others.append(Candidate(step, early, *criterion(*first[:2], step), SOUGHT))
+    return [found[0], *sorted(others, key=lambda one: one.fit.free)]
+
+
+def _bent(fit: Fit, first: tuple[Floats, Floats, Floats], early: Bools) -> Candidate:
+    """Score a law with a plateau on the times before saturation, as the others are.
+
+    Its plateau and the shape of its bend come free of charge only where at least two later times show them.
+    """
+    assumed = ASSUMED if K not in fit.law.free else 0.0
+    late = int(np.count_nonzero(~early))
+    if late == 0:
+        return Candidate(fit, early, *criterion(*first[:2], fit), assumed)
+    same = fit_law(*first, fit.law.pinned(fit.parameters, A, R, LAG), near=fit)
+    unseen = 0 if late >= TIMES_OF_PLATEAU else fit.free - same.free
+    return Candidate(fit, np.ones_like(early), *criterion(*first[:2], same, more=unseen), assumed)
 
 
 def _lagging(fit: Fit, data: tuple[Floats, Floats, Floats], softness_h: float) -> Fit:
@@ -131,7 +158,7 @@ def _lagging(fit: Fit, data: tuple[Floats, Floats, Floats], softness_h: float) -
 def _supported(fit: Fit, hours: Floats) -> bool:
     """Whether enough times lie in the growth of a law, and its lag, if any, is longer than half an interval."""
     rates = specific_rate(fit.law, fit.parameters, hours)
-    growing = int((rates >= GROWING * rates.max()).sum())
+    growing = int(np.count_nonzero((rates >= GROWING * rates.max()) & (fit.fitted >= EMPTY)))
     lag = float(fit.parameters[LAG])
     if not fit.law.lags:
         return growing >= GROWING_TIMES
@@ -149,12 +176,27 @@ def akaike_weights(candidates: Sequence[Candidate]) -> Floats:
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate:
-    """Return the simplest of the laws that describe the data as well as the one of the lowest AICc."""
-    weights = akaike_weights(candidates)
-    best = candidates[int(weights.argmax())]
+    """Return the simplest of the laws of growth that describe the data as well as the one of the lowest AICc."""
+    grows = [one for one in candidates if one.grows]
+    best = grows[int(akaike_weights(grows).argmax())]
     if not math.isfinite(best.aicc):
         return candidates[0]
-    return next(one for one in candidates if one.aicc + one.cost <= best.aicc + best.cost + ALIKE)
+    return next(one for one in grows if one.aicc + one.cost <= best.aicc + best.cost + ALIKE)
+
+
+def average_rate(candidates: Sequence[Candidate]) -> float:
+    """Return the growth rate averaged over the laws, each as it is probable, per hour.
+
+    Burnham and Anderson 2002, section 4.2. Where two laws describe the data alike, the rate of either alone would lie
+    at the edge of what both leave possible. The jump, which has no rate, is left to the interval.
+    """
+    grows = [one for one in candidates if one.grows]
+    weights = akaike_weights(grows)
+    weights = np.where(weights >= WINDOW * weights.max(), weights, 0.0)
+    weights /= weights.sum()
+    rates = np.array([one.fit.parameters[R] for one in grows])
+    # of rates that differ by factors the logarithms are averaged: the fastest would else decide
+    return float(np.exp(weights @ np.log(rates)) if rates.min() > 0 else weights @ rates)
 
 
 def draw(

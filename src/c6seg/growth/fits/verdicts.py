@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from c6seg.config import GrowthConfig
 from c6seg.growth.fits.advice import MIN_FOLD, fewer_cells, first_times, more_times
+from c6seg.growth.fits.fitting import EMPTY
 from c6seg.growth.fits.laws import Floats, R, confluence_at, specific_rate
 from c6seg.growth.fits.selection import Bools, Candidate
 
 # Growth that has fallen below this part of its rate has ended; where it ends below this confluence, it must have
-# risen by this factor to be more than attaching and spreading.
-ENDED, LEVEL, LEVEL_FOLD = 0.25, 0.5, 2.0
-# Confluence below which a field counts as empty.
-EMPTY = 0.005
+# risen by this factor to be more than attaching and spreading, which take a cell to two to four times its area.
+ENDED, LEVEL, LEVEL_FOLD = 0.25, 0.5, 5.0
+
+
+Refusal = Literal["excluded", "few", "empty", "full", "flat", "shrinking", "slight", "uncertain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class GrowthFit:
     kind
         ``"growing"`` where there is a number, else the reason in one word.
     model
-        Law that AICc chose; None where no number is given.
+        Law that AICc chose, the one that is drawn; None where no number is given.
     growth_rate_per_h, doubling_time_h
-        Rate r of unhindered growth, and ln 2 / r.
+        Rate r of unhindered growth, averaged over the laws as each is probable, and ln 2 / r.
     lower, upper
         Interval of the doubling time, h.
     rate_lower, rate_upper
@@ -72,7 +73,7 @@ class GrowthFit:
     """
 
     verdict: str
-    kind: Literal["growing", "excluded", "few", "empty", "full", "flat", "shrinking", "slight", "uncertain"]
+    kind: Literal["growing"] | Refusal
     model: str | None = None
     growth_rate_per_h: float | None = None
     doubling_time_h: float | None = None
@@ -122,6 +123,15 @@ def refuse_before(time: Floats, values: Floats, early: Bools, options: GrowthCon
             "empty",
             next_experiment=help_,
         )
+    seen = int(np.count_nonzero(values >= EMPTY))
+    if seen < need:
+        help_ = first_times(need - seen, spacing, float(values[-1]))
+        return GrowthFit(
+            f"No number: cells cover {percent(EMPTY)} of the field or more at {_count(seen)} only; {need} are needed. "
+            f"{help_}",
+            "few",
+            next_experiment=help_,
+        )
     below = int(early.sum())
     if below < need:
         begin = f"after {time[early][-1] - time[0]:.3g} h" if early[0] else "from the start"
@@ -135,57 +145,116 @@ def refuse_before(time: Floats, values: Floats, early: Bools, options: GrowthCon
     return None
 
 
-def refuse_after(
-    hours: Floats, values: Floats, early: Bools, chosen: Candidate, rates: tuple[float, float], options: GrowthConfig
-) -> GrowthFit | None:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the fits of a series say, before it is decided whether that is a number to publish.
+
+    Parameters
+    ----------
+    chosen
+        The law that is shown.
+    rate
+        Averaged over the laws, 1/h.
+    rates
+        Its interval.
+    jump
+        First and last confluence of a single jump, and the hours of the times around it, where a jump describes the
+        data as well as growth does; else None.
+    """
+
+    chosen: Candidate
+    rate: float
+    rates: tuple[float, float]
+    jump: tuple[float, float, float, float] | None = None
+
+
+def refuse_after(hours: Floats, values: Floats, early: Bools, found: Found, options: GrowthConfig) -> GrowthFit | None:
     """Say why the fitted rate is no number to publish, or return None."""
-    lower, upper = rates
-    rate = float(chosen.fit.parameters[R])
-    span = float(hours[early][-1] - hours[early][0])
-    begin, end = confluence_at(chosen.fit.law, chosen.fit.parameters, hours[early][[0, -1]])
-    sure = f"{percent(options.confidence)} interval"
-    help_ = more_times(hours[early], float(end), rates, rate, saturation=options.saturation)
-    no_number = partial(GrowthFit, rate_lower=lower, rate_upper=upper, estimate_per_h=rate)
-    if upper < 0:
-        change = f"{percent(values[early][0])} to {percent(values[early][-1])}"
-        help_ = "Look at the overlays: cells may die, detach, round up or retract."
-        return no_number(
-            f"No number, and no growth: the covered area shrinks ({change} in {span:.3g} h). {help_}", "shrinking"
+    times, seen = hours[early], values[early]
+    law, parameters = found.chosen.fit.law, found.chosen.fit.parameters
+    begin, end = (float(one) for one in np.maximum(EMPTY, confluence_at(law, parameters, times[[0, -1]])))
+    help_ = more_times(times, end, found.rates, found.rate, saturation=options.saturation)
+    if found.rates[0] <= 0:
+        return _not_growing(times, seen, found, help_, options)
+    refusal = _not_dividing(times, (begin, end), found, help_, options)
+    if refusal is not None:
+        return refusal
+    low, high = math.log(2) / found.rates[1], math.log(2) / found.rates[0]
+    if high - low > math.log(2) / found.rate:
+        words = (
+            f": the doubling time lies between {hours_text(low)} and {hours_text(high)} ({_sure(options)}), a range "
+            "wider than the value itself"
         )
-    if lower <= 0:
-        bound = f"; if it grows at all, doubling takes more than {hours_text(math.log(2) / upper)} ({sure})"
-        words = f"it cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}"
-        return no_number(
-            f"No number, as no growth was seen: {words}. {help_}",
-            "flat",
-            next_experiment=help_,
-        )
-    ended = specific_rate(chosen.fit.law, chosen.fit.parameters, hours[early][[-1]])[0] < ENDED * rate
-    if ended and end < min(LEVEL_FOLD * begin, LEVEL):
-        help_ = "Look at the overlays; begin to observe when the cells have spread, or observe for longer."
-        return no_number(
-            f"No number: the covered area rose by {percent(end / begin - 1)} and then stayed near {percent(end)} of "
-            f"the field, as cells do that attach, spread or come into focus without dividing. {help_}",
-            "slight",
-            next_experiment=help_,
-        )
-    if end < MIN_FOLD * begin:
-        return no_number(
-            f"No number: the covered area rose by only {percent(end / begin - 1)} in {span:.3g} h, which spreading or "
-            f"moving cells can do without dividing; at this rate it doubles in about {hours_text(math.log(2) / rate)}. "
-            f"{help_}",
-            "slight",
-            next_experiment=help_,
-        )
-    value, low, high = math.log(2) / rate, math.log(2) / upper, math.log(2) / lower
-    if high - low > value:
-        return no_number(
-            f"No number: the doubling time lies between {hours_text(low)} and {hours_text(high)} ({sure}), a range "
-            f"wider than the value itself. {help_}",
-            "uncertain",
-            next_experiment=help_,
-        )
+        return _no_number(words, "uncertain", found, help_)
     return None
+
+
+def _not_growing(times: Floats, seen: Floats, found: Found, help_: str, options: GrowthConfig) -> GrowthFit:
+    """Refusal where the rate may be zero or less."""
+    upper, span = found.rates[1], float(times[-1] - times[0])
+    if upper < 0:
+        words = f", and no growth: the covered area shrinks ({percent(seen[0])} to {percent(seen[-1])} in {span:.3g} h)"
+        look = "Look at the overlays: cells may die, detach, round up or retract."
+        return replace(_no_number(words, "shrinking", found, look), next_experiment="")
+    if found.jump is not None:
+        return _no_number(_jumped(found.jump), "flat", found, _LOOK_AT_JUMP)
+    bound = f"; if it grows at all, doubling takes more than {hours_text(math.log(2) / upper)} ({_sure(options)})"
+    words = f", as no growth was seen: it cannot be told from zero over {span:.3g} h{bound if upper > 0 else ''}"
+    return _no_number(words, "flat", found, help_)
+
+
+def _not_dividing(
+    times: Floats, ends: tuple[float, float], found: Found, help_: str, options: GrowthConfig
+) -> GrowthFit | None:
+    """Refusal where the covered area grows as cells make it grow that do not divide, or None."""
+    (begin, end), span = ends, float(times[-1] - times[0])
+    law, parameters = found.chosen.fit.law, found.chosen.fit.parameters
+    ended = specific_rate(law, parameters, times[[-1]])[0] < ENDED * parameters[R]
+    value = math.log(2) / found.rate
+    if ended and end < min(LEVEL_FOLD * begin, LEVEL):
+        words = (
+            f": the covered area rose by {percent(end / begin - 1)} and then stayed near {percent(end)} of the field, "
+            "as cells do that attach, spread or come into focus without dividing"
+        )
+        help_ = "Look at the overlays; begin to observe when the cells have spread, or observe for longer."
+    elif end < MIN_FOLD * begin:
+        words = (
+            f": the covered area rose by only {percent(end / begin - 1)} in {span:.3g} h, which spreading or moving "
+            "cells, or drifting light or focus, can do without a division; at this rate it doubles in about "
+            f"{hours_text(value)}"
+        )
+    elif value < options.fastest_doubling_h:
+        words = (
+            f": the covered area doubles in {hours_text(value)}, faster than cells divide (the limit is "
+            f"{hours_text(options.fastest_doubling_h)}): they attach, spread, or come into focus or into the field"
+        )
+        help_ = "Look at the overlays; begin to observe when the cells have spread."
+    else:
+        return None
+    return _no_number(words, "slight", found, help_)
+
+
+def _no_number(words: str, kind: Refusal, found: Found, help_: str) -> GrowthFit:
+    lower, upper = found.rates
+    return GrowthFit(
+        f"No number{words}. {help_}", kind, rate_lower=lower, rate_upper=upper, estimate_per_h=found.rate,
+        next_experiment=help_,
+    )  # fmt: skip
+
+
+def _sure(options: GrowthConfig) -> str:
+    return f"{percent(options.confidence)} interval"
+
+
+_LOOK_AT_JUMP = "Look at the overlays around it: focus, medium, stage and light can do that, and dividing cells do not."
+
+
+def _jumped(jump: tuple[float, float, float, float]) -> str:
+    before, after, first, last = jump
+    return (
+        f", as no growth was seen: a single jump, from {percent(before)} to {percent(after)} between {first:.3g} and "
+        f"{hours_text(last)}, describes the covered area as well as growth does"
+    )
 
 
 def error_of(rates: tuple[float, float], options: GrowthConfig) -> float:

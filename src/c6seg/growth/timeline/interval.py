@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+# Two fields that differ for good leave one degree of freedom, by which an interval would be the whole field. With two
+# it holds the truth in 85 to 95 % of such wells, by how lasting the difference is.
+LEAST_FREEDOM = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +142,11 @@ def field_interval(
     """Interval of the mean confluence at each time, from the spread of the fields.
 
     The spread is pooled over all times on the arcsine scale, where the variance of a fraction hardly depends on its
-    size. With a single field the scatter of a point about the line through its two neighbours takes its place
-    (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73 (1986) 625).
+    size. It has two parts: what a field has more or less than the others at all times, and what comes and goes. However
+    many times there are, F fields tell of the first only as F - 1 numbers do; the degrees of freedom of the sum are
+    Satterthwaite's (Biometrics Bulletin 2 (1946) 110), and two at least. With a single field the scatter of a point
+    about the line through its two neighbours takes its place (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73 (1986)
+    625).
 
     Parameters
     ----------
@@ -170,19 +176,42 @@ def _sampling(time_h: Floats, fields: Floats, confidence: float, used: Bools | N
     known = number > 0
     centre = np.where(known, np.nansum(scale, axis=0) / np.maximum(number, 1), np.nan)
     kept = known if used is None else known & used
-    freedom = int(np.sum(number[kept] - 1))
-    if freedom >= 2:
-        sd = math.sqrt(float(np.nansum((scale - centre)[:, kept] ** 2)) / freedom)
+    between = int(np.sum(number[kept] - 1))
+    if between >= 2:
+        sd, freedom = _spread((scale - centre)[:, kept])
     elif np.count_nonzero(kept) >= 4:
         left, right = np.diff(time_h[kept])[:-1], np.diff(time_h[kept])[1:]
         a, b = right / (left + right), left / (left + right)
         middle = centre[kept]
         off = a * middle[:-2] + b * middle[2:] - middle[1:-1]
-        freedom = off.size
+        freedom = float(off.size)
         sd = math.sqrt(float(np.mean(off**2 / (a**2 + b**2 + 1))))
     else:
         return centre, np.full(time_h.size, np.nan)
     return centre, np.asarray(float(stats.t.ppf((1 + confidence) / 2, freedom)) * sd / np.sqrt(np.maximum(number, 1)))
+
+
+def _spread(off: Floats) -> tuple[float, float]:
+    """Return the standard deviation of a field about the mean of its time, (F, T), and its degrees of freedom."""
+    known = ~np.isnan(off)
+    each = known.sum(axis=1)
+    off, each = off[each > 0], each[each > 0]
+    lasting = np.nanmean(off, axis=1)
+    fields, times = each.size, int(np.count_nonzero(known.any(axis=0)))
+    left = int(each.sum()) - fields - times + 1
+    if left < 1:
+        freedom = max(1, int(each.sum()) - times)
+        return math.sqrt(float(np.nansum(off**2)) / freedom), float(max(LEAST_FREEDOM, freedom))
+    coming = float(np.nansum((off - lasting[:, None]) ** 2)) / left
+    of_fields = float(each @ lasting**2) / (fields - 1)
+    # of_fields = coming + T lasting variance; their sum for one time
+    length = float(each.mean())
+    first, second = of_fields / length, coming * (1 - 1 / length)
+    total = first + second
+    if total <= 0:
+        return 0.0, float(left)
+    freedom = total**2 / (first**2 / (fields - 1) + second**2 / left)
+    return math.sqrt(total), max(LEAST_FREEDOM, freedom)
 
 
 def _ends(centre: Floats, half: Floats) -> tuple[Floats, Floats]:
