@@ -8,8 +8,11 @@ close.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -93,47 +96,59 @@ def main() -> None:
     """Simulate and print."""
     options = parser(__doc__, model=False)
     options.add_argument("--number", type=int, default=400, metavar="N", help="experiments of each kind; default 400")
+    options.add_argument("--part", choices=PARTS, action="append", help="only this one; may be given again")
     given = options.parse_args()
     number = 20 if given.quick else given.number
     report = Report("Claims of comparisons, dose responses and wounds")
-    parts: tuple[Callable[[Report, int], None], ...] = (_alarms, _powers, _coverage, _jumps)
-    for part in parts:
-        part(report, number)
+    for name, part in PARTS.items():
+        if name in (given.part or PARTS):
+            part(report, number)
     report.save(given.out)
 
 
 def _alarms(report: Report, number: int) -> None:
     rows = []
     for layout in LAYOUTS:
-        rng = np.random.default_rng(LAYOUTS.index(layout))
-        inert = [f"drug{index}" for index in range(layout.treatments)]
-        claimed, first = 0, 0
-        for _ in range(number):
-            found, _design = compared(layout.draw(rng))
-            claimed += any((found[name].p_holm or 1) < 0.05 for name in inert)
-            first += (found["drug0"].p or 1) < 0.05
-        rows.append((layout.name, number, f"{claimed / number:.1%}", f"{first / number:.1%}"))
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(partial(_alarm, layout), range(number), chunksize=10))
+        claimed, first = np.mean(found, axis=0)
+        rows.append((layout.name, number, f"{claimed:.1%}", f"{first:.1%}"))
     report.say("Inert treatments: experiments in which any is claimed to act, and p < 0.05 of the first one.\n")
     report.table(("plates", "n", "any claimed", "p < 0.05"), rows)
+
+
+def _alarm(layout: Layout, index: int) -> tuple[bool, bool]:
+    found, _ = compared(layout.draw(np.random.default_rng((LAYOUTS.index(layout), index))))
+    inert = [found[f"drug{index}"] for index in range(layout.treatments)]
+    return any((one.p_holm or 1) < 0.05 for one in inert), (inert[0].p or 1) < 0.05
 
 
 def _powers(report: Report, number: int) -> None:
     rows = []
     for layout in DESIGNS:
-        rng = np.random.default_rng(100 + DESIGNS.index(layout))
-        found, parts = 0, []
-        for _ in range(number):
-            _none, design = compared(layout.draw(rng))
-            least = design.detectable_per_h or 0.0
-            parts.append(least / RATE)
-            again, _design = compared(layout.draw(rng, effect=-least))
-            # at the level that is asked of the smallest p
-            found += (again["drug0"].p or 1) < 0.05 / layout.treatments
-        rows.append((layout.name, number, f"{100 * np.median(parts):.0f} %", f"{found / number:.1%}"))
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(partial(_power, layout), range(number), chunksize=10))
+        rows.append(
+            (
+                layout.name,
+                number,
+                f"{100 * np.median([least for least, _ in found]):.0f} %",
+                f"{np.mean([again for _, again in found]):.1%}",
+            )
+        )
     report.say(
         "A repeat of the experiment in which a treatment acts by the least difference that the first promised.\n"
     )
     report.table(("plates", "n", "promised (median)", "found (aim 80 %)"), rows)
+
+
+def _power(layout: Layout, index: int) -> tuple[float, bool]:
+    rng = np.random.default_rng((100 + DESIGNS.index(layout), index))
+    _, design = compared(layout.draw(rng))
+    least = design.detectable_per_h or 0.0
+    again, _ = compared(layout.draw(rng, effect=-least))
+    # at the level that is asked of the smallest p
+    return least / RATE, (again["drug0"].p or 1) < 0.05 / layout.treatments
 
 
 def _coverage(report: Report, number: int) -> None:
@@ -185,6 +200,13 @@ def compared(wells: list[PlateWell]) -> tuple[dict[str, Comparison], Design]:
     assert design is not None
     return {one.group: one for one in found}, design
 
+
+PARTS: dict[str, Callable[[Report, int], None]] = {
+    "alarms": _alarms,
+    "power": _powers,
+    "doses": _coverage,
+    "wounds": _jumps,
+}
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ from statistics import median
 from c6seg.growth.plates.groups import Grouped, reasons
 from c6seg.growth.plates.mixed import Contrast
 from c6seg.growth.plates.power import (
+    POWER,
     detectable,
     g_over_plates,
     hedges_g,
@@ -25,6 +26,9 @@ from c6seg.growth.words import confidence_text, counted, number, p_value, signed
 
 # The difference that a design is judged by, as a part of the control's rate.
 SOUGHT = 0.2
+# Power asked of the scatter that groups share on several plates, so that it is 80 % in all: some comparisons will be
+# judged by their two groups alone, and hardly find anything (by simulation, benchmarks/bench_comparisons.py).
+SHARED_POWER = 0.9
 ONE_PLATE = (
     "Wells of one plate repeat the treatment, not the experiment: whether an effect returns, other plates on other "
     "days must show."
@@ -234,7 +238,8 @@ def _design(
         text = "What this design can find is unknown, as no treatment could be compared with the control."
         return Design(deviation or None, wells, len(control.wells), None, None, None, text)
     alpha = (1 - confidence) / len(tested)
-    least = float(median(promised(one.error, one.freedom, alpha) for one in known))
+    wanted = SHARED_POWER if plates > 1 and len(tested) > 1 else POWER
+    least = float(median(promised(one.error, one.freedom, alpha, wanted=wanted) for one in known))
     base = _growing(control, model)
     needed = None
     if base is not None and plates == 1:

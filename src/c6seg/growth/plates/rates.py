@@ -21,11 +21,12 @@ from c6seg.growth.plates.results import Floats, PlateWell
 
 # Groups scatter differently where chance would do it less often than this.
 DIFFERENT = 0.01
-# On several plates, groups whose wells would by chance scatter so much less than the two that are compared less often
-# than this tell nothing of these two; and the two are judged by themselves where chance would let them vary between
-# plates so much more than the others less often than that. Chosen by simulation, for 5 % false alarms:
-# benchmarks/bench_comparisons.py.
-CALMER, LIVELIER = 0.2, 0.3
+# On several plates, groups that scatter so much less than the two that are compared as chance would have it less often
+# than this tell nothing of these two. The two are judged by themselves where chance would let them vary between plates
+# so much more than the others less often than that; with two plates more rarely, as two differences of their own show
+# next to nothing. Chosen by simulation (benchmarks/bench_comparisons.py).
+CALMER = 0.2
+LIVELIER, LIVELIER_OF_TWO = 0.3, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def _livelier(alone: Contrast, alone_freedom: int, together: Contrast, freedom: 
     if spare < 1:
         return False
     rest = (freedom * together.error**2 - alone_freedom * alone.error**2) / spare
-    return rest <= 0 or float(stats.f.sf(alone.error**2 / rest, alone_freedom, spare)) < LIVELIER
+    level = LIVELIER if alone_freedom > 1 else LIVELIER_OF_TWO
+    return rest <= 0 or float(stats.f.sf(alone.error**2 / rest, alone_freedom, spare)) < level
 
 
 def _scatters_differ(groups: Sequence[Floats]) -> bool:

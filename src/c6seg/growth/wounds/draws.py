@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from c6seg.growth.wounds.law import HUBER, LAG, RATE, START, Closing, Floats, fit_closing, half_time_h, law, refit
+from c6seg.growth.fits.fitting import HUBER
+from c6seg.growth.wounds.jumps import Jump, find_jump
+from c6seg.growth.wounds.law import LAG, RATE, START, Closing, Floats, fit_closing, half_time_h, law, refit
 from c6seg.growth.wounds.noise import resample
 
 # Fields of one well differ in closure rate by about this part of it (standard deviation); what their own spread says
@@ -49,6 +51,8 @@ class Course:
         Hours until half of the first gap is closed; infinite where that is never.
     grid_h, curve, lower, upper
         (M,) mean of the fields by the law, with its interval, for drawing.
+    jump
+        One step that describes the mean of the fields better than the law does; None where none does.
     """
 
     fit: Closing
@@ -59,6 +63,7 @@ class Course:
     curve: Floats
     lower: Floats
     upper: Floats
+    jump: Jump | None = None
 
 
 def mean_of_fields(fields: Floats) -> Floats:
@@ -116,6 +121,7 @@ def estimate(
     values = mean_of_fields(fields)
     scale = np.sqrt(len(fields) / (~np.isnan(fields)).sum(axis=0))
     fit = fit_closing(hours, values, scale, power)
+    jump = find_jump(hours, values, scale, fit)
     draws = resample(hours, values, scale, fit, number, rng)
     own = _each_field(hours, fields, fit)
     grid = np.linspace(0.0, hours[-1], 120)
@@ -143,6 +149,7 @@ def estimate(
         curve,
         np.maximum(curve + np.minimum(band[0], 0.0), 0.0),
         curve + np.maximum(band[1], 0.0),
+        jump,
     )
 
 

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from c6seg.errors import DataError
 from c6seg.growth.wounds.draws import Course, Estimate, estimate, mean_of_fields, spread_of_fields
-from c6seg.growth.wounds.law import LAG, LEVEL, START, Floats, half_time_h
+from c6seg.growth.wounds.jumps import SEEN
+from c6seg.growth.wounds.law import LAG, LEVEL, START, Bools, Floats, half_time_h
 from c6seg.growth.wounds.results import WoundFit
-from c6seg.growth.wounds.words import CLOSED, describe, few, no_change, not_sure, too_fast
+from c6seg.growth.wounds.words import CLOSED, describe, few, jumps, no_change, not_sure, too_fast
 from c6seg.runtime import seed_for
 
 MIN_TIMES = 4
@@ -82,12 +83,38 @@ def fit_wound(
     """
     time, fields, area_um2 = _checked(time_h, gap_fields, gap_um2, front_length_um)
     fields = fields[~np.isnan(fields).all(axis=1)]
-    known = ~np.isnan(fields).all(axis=0)
+    known = np.asarray(~np.isnan(fields).all(axis=0))
+    make = _maker(name, time, fields, known, area_um2, front_length_um, shape, confidence, tuple(notes))
+    if int(known.sum()) < MIN_TIMES:
+        return make(verdict=few(int(known.sum()), MIN_TIMES), kind="few")
+    gap = make.args[2]
+    if gap[known][0] < LEAST:
+        return make(verdict="No number: there is no wound at the first time.", kind="none")
+    rng, power = np.random.default_rng(seed_for(seed, "wound", name)), 2 if shape == "round" else 1
+    hours = time[known] - time[known][0]
+    course = estimate(hours, fields[:, known], power=power, confidence=confidence, number=bootstrap, rng=rng)
+    return _decide(
+        make, course, hours, float(time[known][0]), _um2_per_part(gap, area_um2), front_length_um, confidence
+    )
+
+
+def _maker(
+    name: str,
+    time: Floats,
+    fields: Floats,
+    known: Bools,
+    area_um2: Floats | None,
+    front_length_um: float | None,
+    shape: str,
+    confidence: float,
+    notes: tuple[str, ...],
+) -> partial[WoundFit]:
+    """Return the result without what the fit says: what was measured at each time."""
     gap = np.full(time.size, np.nan)
     gap[known] = mean_of_fields(fields[:, known])
     lower, upper = spread_of_fields(fields, gap, confidence)
     first = float(gap[known][0]) if known.any() else 0.0
-    make = partial(
+    return partial(
         WoundFit,
         name,
         time,
@@ -98,20 +125,9 @@ def fit_wound(
         closed=1 - gap / first if first > 0 else None,
         width_um=area_um2 / front_length_um if area_um2 is not None and front_length_um and shape == "strip" else None,
         shape=shape,
-        notes=tuple(notes),
+        notes=notes,
         fields=len(fields),
     )
-    if int(known.sum()) < MIN_TIMES:
-        return make(verdict=few(int(known.sum()), MIN_TIMES), kind="few")
-    if first < LEAST:
-        return make(verdict="No number: there is no wound at the first time.", kind="none")
-    hours = time[known] - time[known][0]
-    rng = np.random.default_rng(seed_for(seed, "wound", name))
-    course = estimate(
-        hours, fields[:, known], power=2 if shape == "round" else 1, confidence=confidence, number=bootstrap, rng=rng
-    )
-    size_um2 = _um2_per_part(gap, area_um2)
-    return _decide(make, course, hours, float(time[known][0]), size_um2, front_length_um, confidence)
 
 
 def _checked(
@@ -154,8 +170,12 @@ def _decide(
     fit, rate = course.fit, course.rate
     start, span = float(fit.parameters[START]), float(hours[-1])
     change = 1 - float(fit.fitted[-1]) / start
-    if int(fit.moving.sum()) < fit.least:
-        return make(verdict=too_fast(hours, fit.moving), kind="few")
+    jump = course.jump
+    if jump is not None and abs(1 - jump.after / jump.before) >= LEAST_CHANGE:
+        return make(verdict=jumps(jump, hours), kind="still")
+    closing = fit.closing(hours)
+    if int(fit.moving.sum()) < fit.least or int(closing.sum()) < SEEN:
+        return make(verdict=too_fast(hours, closing), kind="few")
     if rate.upper < 0 and change <= -LEAST_CHANGE:
         return make(verdict=f"No number: the gap widens, by {-100 * change:.3g} % in {span:.3g} h.", kind="opening")
     if rate.lower <= 0 or change < LEAST_CHANGE:

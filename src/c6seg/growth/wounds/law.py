@@ -9,24 +9,27 @@ round gap does, and its area with the square of it::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from c6seg.growth.fits.fitting import HUBER
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 START, RATE, LAG, LEVEL = range(4)
-# Residuals beyond this many robust standard deviations count less (Huber).
-HUBER = 3.5
 # A lag or a stop must make the description this much better (AICc).
 CLEARER = 6.0
 # The lag is looked for at so many places between two times, and at no more than so many altogether.
 PLACES, MOST_PLACES = 2, 24
-# Times of closing that are tried along with the lags at first.
+# Times of closing that are tried at once: all of a short series; of a long one so many, and then so many about the
+# best.
 MOST_ENDS = 16
+# Last times that a refit tries at most.
+MOST_LASTS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class Closing:
     def least(self) -> int:
         """Number of times while the gap closes that are needed: one more than their fit uses up."""
         return 3 + self.lags
+
+    def closing(self, time_h: Floats) -> Bools:
+        """Return the times at which the gap closes: after the lag, and neither closed nor stopped."""
+        return np.asarray(self.moving & (time_h >= self.parameters[LAG]))
 
 
 def law(parameters: Floats, time_h: Floats, power: int) -> Floats:
@@ -200,11 +207,29 @@ def _fit(time_h: Floats, values: Floats, scale: Floats, power: int, *, lags: boo
 def _search(time_h: Floats, values: Floats, weights: Floats, power: int, *, lags: bool, stops: bool) -> Floats:
     look = partial(refit, time_h, values[None], weights[None], power, stops=stops)
     if not lags:
-        return np.asarray(look(lags=np.zeros(1))[0])
+        return _ended(look, np.zeros(1), time_h, power)
     places = _places(time_h)
-    coarse = np.unique(np.linspace(1, time_h.size - 1, MOST_ENDS).round().astype(int))
-    found = look(lags=places, lasts=coarse.tolist())[0]
-    return np.asarray(look(lags=around(float(found[LAG]), float(places[1])))[0])
+    found = look(lags=places, lasts=thinned(1, time_h.size - 1, MOST_ENDS))[0]
+    return _ended(look, around(float(found[LAG]), float(places[1])), time_h, power)
+
+
+def _ended(look: Callable[..., Floats], lags: Floats, time_h: Floats, power: int) -> Floats:
+    """Try the times at which closing ends: all, or coarsely and then ever more finely about the best."""
+    low, high = 1, time_h.size - 1
+    best = look(lags=lags, lasts=thinned(low, high, MOST_LASTS))[0]
+    reach = (high - low) / MOST_LASTS
+    while reach >= 1:
+        moving = np.flatnonzero(slopes(best, time_h, power)[1])
+        end = int(moving[-1]) if moving.size else low
+        near = thinned(max(low, int(end - reach)), min(high, math.ceil(end + reach)), MOST_ENDS)
+        best = look(lags=lags, lasts=near)[0]
+        reach /= MOST_ENDS
+    return np.asarray(best)
+
+
+def thinned(low: int, high: int, most: int) -> list[int]:
+    """Return the whole numbers from ``low`` to ``high``, evenly thinned to at most so many."""
+    return [int(each) for each in np.unique(np.linspace(low, high, min(most, high - low + 1)).round())]
 
 
 def _places(time_h: Floats) -> Floats:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from c6seg.growth.wounds.law import LAG, Closing, Floats, around, refit, slopes
+from c6seg.growth.fits.resampling import CORRELATIONS
+from c6seg.growth.wounds.law import LAG, MOST_LASTS, Closing, Floats, around, refit, slopes, thinned
 
-# Of the noise at neighbouring times.
-CORRELATIONS = np.linspace(0.0, 0.9, 19)
 # Variance of the wandering of the fronts in one interval, compared with the noise of an image.
 WANDERING = np.geomspace(0.03, 30.0, 10)
 # How probable it is beforehand that fronts wander, compared with noise that has no memory beyond the next times.
@@ -42,7 +41,7 @@ def resample(
         lags = around(float(fit.parameters[LAG]), NEARBY * float(np.median(np.diff(time_h))))
     end = int(np.flatnonzero(moving)[-1])
     reach = max(NEARBY, count // 4)
-    lasts = range(max(1, end - reach), min(time_h.size, end + reach + 1))
+    lasts = thinned(max(1, end - reach), min(time_h.size - 1, end + reach), MOST_LASTS)
     weights = np.broadcast_to(1 / scale, drawn.shape)
     return refit(time_h, drawn, weights, fit.power, lags=lags, stops=fit.stops, lasts=lasts)
 
@@ -87,6 +86,6 @@ def _kinds(steps: Floats) -> tuple[Floats, Floats]:
     walk = np.minimum(steps[:, None], steps[None, :]) - steps[0]
     walks = np.eye(steps.size) + WANDERING[:, None, None] * walk
     # neighbouring errors are more often nearly independent than nearly equal
-    independent = (1.0 - CORRELATIONS) ** 2
+    independent = (1.0 - CORRELATIONS) ** 2 * np.gradient(CORRELATIONS)
     prior = np.concatenate([independent / independent.sum(), np.full(WANDERING.size, WALKS / WANDERING.size)])
     return np.asarray(np.linalg.cholesky(np.concatenate([alike, walks])), dtype=np.float64), prior

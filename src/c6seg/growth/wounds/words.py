@@ -9,6 +9,7 @@ import numpy as np
 from c6seg.growth.fits.verdicts import hours_text, percent
 from c6seg.growth.words import counted
 from c6seg.growth.wounds.draws import Course, Estimate
+from c6seg.growth.wounds.jumps import Jump
 from c6seg.growth.wounds.law import Bools, Floats
 from c6seg.growth.wounds.results import WoundFit
 
@@ -25,14 +26,27 @@ def few(number: int, needed: int) -> str:
     )
 
 
-def too_fast(hours: Floats, moving: Bools) -> str:
+def too_fast(hours: Floats, closing: Bools) -> str:
     """Say that the gap is closed before there are enough times."""
-    last = int(np.flatnonzero(moving)[-1]) if moving.any() else 0
-    until = hours[min(last + 1, hours.size - 1)]
-    times = counted(int(moving.sum()), "time")
+    where = np.flatnonzero(closing)
+    first, last = (int(where[0]), int(where[-1])) if where.size else (0, 0)
+    until = hours[min(last + 1, hours.size - 1)] - hours[first]
+    times = counted(int(closing.sum()), "time")
     return (
         f"No number: the gap closes, or closing stops, within {until:.3g} h, {times} before that "
         "cannot show a rate. Image more often."
+    )
+
+
+def jumps(jump: Jump, hours: Floats) -> str:
+    """Say that the gap changes between two times only."""
+    change = abs(1 - jump.after / jump.before)
+    narrower = "narrower" if jump.after < jump.before else "wider"
+    return (
+        f"No number: the gap gets {narrower} by {percent(round(change, 3))} from one time to the next (at "
+        f"{hours[jump.last]:.3g} to {hours[jump.last + 1]:.3g} h) and does not change beyond noise before and after, "
+        "as by another focus, light or place of the image. Look at these two images; if cells did move in between, "
+        "image more often."
     )
 
 
@@ -62,9 +76,9 @@ def not_sure(rate: Estimate, confidence: float) -> str:
 
 def describe(fit: WoundFit, course: Course, hours: Floats, confidence: float) -> str:
     """Say the numbers, and what became of the gap."""
-    moving, span = int(course.fit.moving.sum()), float(hours[-1])
-    rate = course.rate
-    basis = f"{moving} times while it closes over {hours[course.fit.moving][-1]:.3g} h"
+    span, rate = float(hours[-1]), course.rate
+    closing = hours[course.fit.closing(hours)]
+    basis = f"{closing.size} times while it closes over {closing[-1] - closing[0]:.3g} h"
     basis += f", {fit.fields} fields" if fit.fields > 1 else ", one field"
     words = (
         f"The gap closes by {percent(rate.value)} of its first area per hour{' at first' * (course.fit.power == 2)} "
