@@ -210,8 +210,13 @@ def test_a_wound_is_followed_where_it_is_asked_for(tmp_path: Path, capsys: pytes
     row = table(out / "closures.csv")[0]
     assert float(row["front_um_per_h"]) == pytest.approx(1.0, rel=0.1)  # half a pixel of 2 um an hour
     assert float(row["half_h"]) == pytest.approx(30, abs=2)
-    assert row["verdict"] in capsys.readouterr().out
-    assert "wound" in (out / "report.html").read_text().lower()
+    said = capsys.readouterr()
+    assert row["verdict"] in said.out.splitlines()[0]
+    assert "doubling" not in said.out  # the covered area rises because the gap closes
+    assert "doubling time is not that of cells" in said.err
+    page = (out / "report.html").read_text()
+    assert '<p class="lead">1 wound; 1 with a closure rate (' in page
+    assert "doubling time is not that of cells" in page.lower()
 
 
 def test_masks_that_are_gone_cost_their_times_only(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from c6seg.runtime import make_folder
 if TYPE_CHECKING:
     from c6seg.growth.reporting.methods import Methods
 
+CLOSING = "the gap of a wound closes: the covered area rises by that, and its doubling time is not that of cells"
+
 __all__ = ["GrowthCache", "GrowthResult", "Results", "analyse", "is_results", "read_results"]
 
 
@@ -131,6 +133,8 @@ def analyse(
     fits = _fits(series, config, errors, kept, progress)
     found = _plate(series, fits, plate, config)
     wounds = _wounds(series, library, config, progress) if wound else ()
+    closing = {one.name for one in wounds if one.kind == "closing"}
+    series = [replace(one, notes=(CLOSING, *one.notes)) if one.name in closing else one for one in series]
     failed = (*failures, *(one for result in results for one in result.lost))
     made = GrowthResult(out, tuple(series), tuple(fits), out / "report.html", failed, found, wounds)
     manifest = results[0].manifest

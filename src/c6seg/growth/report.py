@@ -131,15 +131,19 @@ def write_report(
 def headline(
     fits: Sequence[GrowthFit], plate: PlateResult | None, wounds: Sequence[WoundFit], confidence: float
 ) -> str:
-    """Say in a few sentences what was found."""
-    words = plate_headline(plate, confidence) if plate is not None else summarise(fits)
+    """Say in a few sentences what was found; wounds first, and nothing of the growth of a layer whose gap closes."""
+    if wounds and plate is None and len(fits) == len(wounds):
+        fits = [fit for fit, wound in zip(fits, wounds, strict=True) if wound.kind != "closing"]
+    words = plate_headline(plate, confidence) if plate is not None else summarise(fits) if fits else ""
     if not wounds:
         return words
     closing = [100 * fit.closure_per_h for fit in wounds if fit.closure_per_h is not None]
     if not closing:
-        return f"{words} {counted(len(wounds), 'wound')}; none with a closure rate."
+        return f"{counted(len(wounds), 'wound')}; none with a closure rate. {words}".strip()
     rates = f"{number(min(closing))} %" if len(closing) == 1 else f"{number(min(closing))} to {number(max(closing))} %"
-    return f"{words} {counted(len(wounds), 'wound')}; {len(closing)} with a closure rate ({rates} of the gap per h)."
+    told = f"{counted(len(wounds), 'wound')}; {len(closing)} with a closure rate ({rates} of the gap per h)."
+    others = f" Of the other series: {words[0].lower()}{words[1:]}" if words and plate is None else f" {words}"
+    return f"{told}{others}".strip()
 
 
 def summarise(fits: Sequence[GrowthFit]) -> str:

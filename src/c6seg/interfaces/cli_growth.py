@@ -101,10 +101,13 @@ def growth_options(
 
 
 def show(result: GrowthResult) -> None:
-    """Say what was found, a line for each series, comparison, dose response and wound; notes are warnings."""
+    """Say what was found, a line for each wound, series, comparison and dose response; notes are warnings."""
     width = max(len(series.name) for series in result.series)
+    _show_wounds(result, width)
+    closing = {wound.name for wound in result.wounds if wound.kind == "closing"}
     for series, fit in zip(result.series, result.fits, strict=True):
-        say(f"{series.name:<{width}}  {fit.verdict}")
+        if series.name not in closing:  # a covered area that rises as a gap closes is not growth; a note says so
+            say(f"{series.name:<{width}}  {fit.verdict}")
         for note in series.notes:
             warn(f"{series.name}: {note}")
     if result.plate is not None:
@@ -116,6 +119,9 @@ def show(result: GrowthResult) -> None:
             say(result.plate.design.text)
         for note in result.plate.notes:
             warn(f"plate: {note}")
+
+
+def _show_wounds(result: GrowthResult, width: int) -> None:
     for wound in result.wounds:
         say(f"{wound.name:<{width}}  {wound.verdict}")
         for note in wound.notes:
