@@ -149,14 +149,15 @@ def _growth(config: GrowthConfig, *, mask_error: float, calibrated: bool) -> str
         "times, each without and with a lag, by weighted least squares with Huber's loss (SciPy); whether the noise is "
         "constant or grows with the signal was chosen by likelihood, and the law by Akaike's criterion "
         "corrected for small samples (AICc), with a cost that makes all other laws "
-        "together as likely beforehand as the exponential, a simpler law being kept where it lies within 2 of the "
-        "best. The growth rate is that of unhindered growth after any lag (of Gompertz's law, at its begin), the "
-        "doubling time ln 2 divided by it; the exponential phase is where growth has at least three "
+        "together as likely beforehand as the exponential, a simpler law being shown where it lies within 2 of the "
+        "best. The growth rate is that of unhindered growth after any lag (of Gompertz's law, at its begin), averaged "
+        "over the laws with Akaike weights, the doubling time ln 2 divided by it; the exponential phase is where growth has at least three "
         f"quarters of that rate. {sure} intervals come from {config.bootstrap} refits of the laws, weighted by AICc, "
         "to resampled noise whose level and correlation between neighbouring times follow from the residuals; "
         f"differences between the fields of a well {masks}are included. No doubling time is given for fewer than "
-        f"{config.min_times} usable times, where growth cannot be told from zero or is slighter than spreading cells "
-        "can feign, where the field is full from the start, or where the interval is wider than the value."
+        f"{config.min_times} usable times, where growth cannot be told from zero or from a single jump, or is slighter "
+        "than spreading cells can feign, where the field is full from the start, where it would be faster than one "
+        f"doubling in {config.fastest_doubling_h:g} h, or where the interval is wider than the value."
     )
 
 
