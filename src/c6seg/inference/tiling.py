@@ -23,7 +23,7 @@ from c6seg.inference.engine import Engine
 # MobileNetV2 450-660 (at most 490 from 1 Mpx on), MiT-B3 520-610, EfficientNet-b5 610-650, VGG19 810-880 bytes. In
 # bf16 the same network takes 0.55 to 0.6 of that (MobileNetV2: 270-290 bytes from 1.5 Mpx on).
 BYTES_PER_PX = 1000
-MEASURED_BYTES_PER_PX = {"mobilenet_v2": 490}
+MEASURED_BYTES_PER_PX = {"MobileNetV2": 490}
 BF16_SHARE = 0.6
 
 # From this distance on, what lies beyond the edge of a tile moves the probability by less than 0.02, the tolerance that
@@ -107,7 +107,7 @@ def predict(
     image: NDArray[np.float32],
     *,
     multiple: int = 32,
-    memory_mb: int = 1000,
+    memory_mb: int = 900,
     halo_px: int = HALO_PX,
     encoder: str = "",
     prepare: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
