@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,8 +13,10 @@ from c6seg.data.images import natural_key
 from c6seg.errors import UsageError
 from c6seg.growth.measure import Measurement, size_notes
 from c6seg.growth.names import NameParts, parse_name
+from c6seg.growth.timeline.bins import bins_of, cell_notes, counting, mean_of
 from c6seg.growth.timeline.clock import Tick, order_notes, same_picture_note, same_pictures, step_notes
 from c6seg.growth.timeline.interval import Calibration, confluence_interval
+from c6seg.growth.timeline.missing import mean_of_fields
 from c6seg.growth.timeline.samples import Lost, Sample, exclusion_note, lost_notes, read_samples
 from c6seg.growth.timeline.times import BY_INTERVAL, BY_NAME, BY_TAG, NO_TIMES, FileTime, Timed, assign_times
 from c6seg.growth.words import few
@@ -22,8 +24,6 @@ from c6seg.growth.words import few
 __all__ = ["BY_INTERVAL", "BY_NAME", "BY_TAG", "NameParts", "Series", "group_series", "parse_name"]
 
 Floats = NDArray[np.float64]
-# Fields of a well that are taken within this part of the interval between frames belong to one time.
-SAME_TIME = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Series:
     time_h
         (T,) strictly increasing, hours.
     confluence
-        (T,) mean over the fields, 0..1.
+        (T,) mean over the fields, 0..1; where one has no image, as if it had gone like the others.
     lower, upper
         (T,) interval of ``confluence``; NaN where the data cannot give one.
     fields
@@ -226,8 +226,9 @@ def _series(
     name: str, timed: Timed, notes: tuple[str, ...], confidence: float, calibration: Calibration | None
 ) -> Series:
     units = {unit: row for row, unit in enumerate(sorted({s.unit for s in timed.samples}, key=natural_key))}
-    bins = _bins(timed, units)
-    counted = [_counted(group) for group in bins]
+    bins = bins_of(timed, units)
+    sizes = Counter(sample.unit for sample in timed.samples)
+    counted = [counting(group, sizes) for group in bins]
     cells: dict[tuple[int, int], list[Sample]] = defaultdict(list)
     for column, group in enumerate(counted):
         for sample in group:
@@ -237,82 +238,26 @@ def _series(
         fields[place] = sum(sample.confluence for sample in of_cell) / len(of_cell)
     used = np.array([not group[0].reasons for group in counted], dtype=np.bool_)
     time_h = np.array([sum(time for _, time in group) / len(group) for group in bins])
-    sizes = confluence_interval(time_h, fields, confidence=confidence, used=used, calibration=calibration)
-    mean = np.asarray(np.nanmean(fields, axis=0), dtype=np.float64)
+    mean, moved, levelled = mean_of_fields(fields, used)
+    ends = confluence_interval(time_h, moved, confidence=confidence, used=used, calibration=calibration)
     excluded = exclusion_note(timed.samples, int(np.count_nonzero(~used)))
     return Series(
         name,
         time_h,
         mean,
-        np.minimum(sizes.lower, mean),
-        np.maximum(sizes.upper, mean),
+        np.minimum(ends.lower, mean),
+        np.maximum(ends.upper, mean),
         fields,
         tuple(tuple((s.measurement.image, s.measurement.frame) for s, _ in group) for group in bins),
         tuple(tuple(sorted({flag for s, _ in group for flag in (*s.measurement.flags, *s.reasons)})) for group in bins),
         timed.source,
-        (*notes, *step_notes(time_h, start_h=timed.start_h), *_cell_notes(bins, cells, len(units)),
+        (*notes, *step_notes(time_h, start_h=timed.start_h), *cell_notes(bins, cells, len(units), levelled=levelled),
          *([excluded] if excluded else [])),
         used=used,
-        noise_lower=np.minimum(sizes.noise_lower, mean),
-        noise_upper=np.maximum(sizes.noise_upper, mean),
-        cell_area_um2=_mean_of(counted, "cell_area_um2"),
-        cluster_fraction=_mean_of(counted, "cluster_fraction"),
-        object_count=_mean_of(counted, "object_count"),
+        noise_lower=np.minimum(ends.noise_lower, mean),
+        noise_upper=np.maximum(ends.noise_upper, mean),
+        cell_area_um2=mean_of(counted, "cell_area_um2"),
+        cluster_fraction=mean_of(counted, "cluster_fraction"),
+        object_count=mean_of(counted, "object_count"),
         rows=tuple(tuple(units[s.unit] for s, _ in group) for group in bins),
     )  # fmt: skip
-
-
-def _counted(group: Sequence[tuple[Sample, float]]) -> list[Sample]:
-    """Return the samples of one time that count: the good ones, or all where none is good; each picture once."""
-    samples = [sample for sample, _ in group]
-    found: list[Sample] = []
-    pictures: set[tuple[str, int]] = set()
-    for sample in [sample for sample in samples if not sample.reasons] or samples:
-        row = sample.measurement
-        if row.sha256 is None or (row.sha256, row.frame) not in pictures:
-            found.append(sample)
-            pictures.add((row.sha256 or "", row.frame))
-    return found
-
-
-def _cell_notes(
-    bins: Sequence[Sequence[tuple[Sample, float]]], cells: Mapping[tuple[int, int], Sequence[Sample]], units: int
-) -> tuple[str, ...]:
-    notes: tuple[str, ...] = ()
-    doubled = [sample.measurement.image for of_cell in cells.values() for sample in of_cell[1:]]
-    if doubled:
-        notes = (f"{len(doubled)} images share field and time with another one and were averaged ({few(doubled)})",)
-    missing = units * len(bins) - sum(len({sample.unit for sample, _ in group}) for group in bins)
-    if missing:
-        notes = (*notes, f"not every field has an image at every time ({missing} are missing)")
-    return notes
-
-
-def _mean_of(groups: Sequence[Sequence[Sample]], column: str) -> Floats | None:
-    """Mean of a column over the images of each time, (T,); None where it is unknown at all times."""
-    values = [[getattr(sample.measurement, column) for sample in group] for group in groups]
-    known = [[value for value in of_time if value is not None] for of_time in values]
-    if not any(known):
-        return None
-    return np.array([sum(of_time) / len(of_time) if of_time else np.nan for of_time in known], dtype=np.float64)
-
-
-def _bins(timed: Timed, units: Mapping[str, int]) -> list[list[tuple[Sample, float]]]:
-    """Put samples of one time together, in time order."""
-    times: dict[str, set[float]] = defaultdict(set)
-    for sample, time in zip(timed.samples, timed.time_h, strict=True):
-        times[sample.unit].add(time)
-    steps = [step for of_unit in times.values() for step in np.diff(sorted(of_unit))]
-    tolerance = SAME_TIME * float(np.median(steps)) if steps else 1e-6
-    pairs = zip(timed.samples, timed.time_h, strict=True)
-    bins: list[list[tuple[Sample, float]]] = []
-    seen: set[str] = set()
-    for sample, time in sorted(pairs, key=lambda pair: (pair[1], units[pair[0].unit], pair[0].measurement.image)):
-        first = bins[-1][0][1] if bins else None
-        if first is not None and time - first <= tolerance and (sample.unit not in seen or time == first):
-            bins[-1].append((sample, time))
-        else:
-            bins.append([(sample, time)])
-            seen = set()
-        seen.add(sample.unit)
-    return bins
