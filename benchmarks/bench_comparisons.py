@@ -159,6 +159,7 @@ def _coverage(report: Report, number: int) -> None:
         "equal": np.full(true.size, 0.002),
         "as the rate": 0.12 * true,
         "at high rates only": np.where(true > 0.015, 0.003, 0.0003),
+        "most at the bend": 0.0007 + 0.016 * (true - 0.001) / 0.029 * (0.03 - true) / 0.029,
         "more where cells die": 0.0005 + 0.1 * (0.03 - true),
     }
     rows = []

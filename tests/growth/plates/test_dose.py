@@ -10,6 +10,7 @@ from scipy.optimize import curve_fit
 
 from c6seg.growth.plates.dose import respond
 from c6seg.growth.plates.dose_fit import effect_p, fit_dose, ic50_interval, lack_of_fit_p, logistic
+from c6seg.growth.plates.dose_scatter import widened
 from c6seg.growth.plates.results import DoseResponse
 
 DOSES = 10 * 3.0 ** -np.arange(8)
@@ -189,3 +190,29 @@ def test_order_clock_and_unit_change_nothing_else(seed: int, clock: float, scale
     assert (other.top, other.bottom, other.hill) == pytest.approx(
         (clock * first.top, clock * first.bottom, first.hill), rel=1e-3, abs=1e-6 * clock
     )
+
+
+def test_interval_holds_where_wells_scatter_most_at_the_bend() -> None:
+    concentration, true = wells(sd=0.0, bottom=0.001)
+    sd = 0.0007 + 0.016 * (true - 0.001) / 0.029 * (0.03 - true) / 0.029
+    inside, before = 0, 0
+    for seed in range(60):
+        rate = true + sd * np.random.default_rng(seed).standard_normal(true.size)
+        fit = fit_dose(concentration, rate, np.ones(rate.size), confidence=0.95)
+        lower, upper = ic50_interval(fit)
+        before += lower <= 0.5 <= upper
+        lower, upper = ic50_interval(widened(fit, concentration, rate, np.ones(rate.size)))
+        inside += lower <= 0.5 <= upper
+    assert inside >= before + 5
+    assert inside / 60 >= 0.83
+
+
+def test_equal_scatter_hardly_widens_the_interval() -> None:
+    ratios = []
+    for seed in range(30):
+        concentration, rate = wells(seed)
+        fit = fit_dose(concentration, rate, np.ones(rate.size), confidence=0.95)
+        wide = widened(fit, concentration, rate, np.ones(rate.size))
+        ratios.append((wide.limit - fit.square) / (fit.limit - fit.square))
+    assert min(ratios) >= 1
+    assert np.median(ratios) < 1.3

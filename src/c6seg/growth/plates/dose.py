@@ -22,6 +22,7 @@ from c6seg.growth.plates.dose_fit import (
     rate_interval,
     shares_at,
 )
+from c6seg.growth.plates.dose_scatter import widened
 from c6seg.growth.plates.groups import Grouped
 from c6seg.growth.plates.rates import RateModel
 from c6seg.growth.plates.results import DoseResponse, Floats
@@ -109,6 +110,7 @@ def respond(
             f"{_amount(tested[-1], unit)}."
         )
         return replace(base, verdict=words)
+    fit = widened(fit, concentration, rate, weight)
     base = _with_curve(base, fit, tested)
     words = ""
     half = _half_rate(fit, tested) if (concentration == 0).any() else None

@@ -166,21 +166,28 @@ def _plate(plate: PlateResult, config: GrowthConfig) -> Iterator[str]:
     left = [w for w in plate.wells if w.series is not None and not w.compared and w.info.role != "blank"]
     out = f" {counted(len(left), 'well')} did not enter, for the reasons in the table of the plate." if left else ""
     compared = counted(sum(well.compared for well in plate.wells), "well")
-    random = "a random effect for each plate, " if len(plate.plates) > 1 else ""
+    several = len(plate.plates) > 1
+    random = "a random effect of each treatment on each plate, plates as blocks, " if several else ""
+    freedom = (
+        "the degrees of freedom of treatments within plates (containment)"
+        if several
+        else ("Satterthwaite's degrees of freedom")
+    )
     if plate.groups:
         yield (
             f"Treatments were compared by the growth rates of {compared}, those that do "
             "not grow among them; the well is the unit of replication, whatever the number of fields and frames. A "
             f"linear mixed model with an effect for each treatment and concentration, {random}a variance between wells "
             "treated alike and the known standard error of each well's own fit was fitted by restricted maximum "
-            "likelihood, with Satterthwaite's degrees of freedom." + out + _comparisons(plate, config)
+            f"likelihood, with {freedom}." + out + _comparisons(plate, config)
         )
     if plate.doses:
         yield (
             "Dose responses are four-parameter logistic curves of the growth rate against concentration, the control "
             "being concentration 0, by least squares weighted with the variance between wells and that of each well's "
-            f"fit; {confidence_text(config.confidence)} intervals come from the profile of the sum of squares. No IC50 "
-            "is given where the tested concentrations do not bracket it."
+            f"fit; {confidence_text(config.confidence)} intervals come from the profile of the sum of squares, widened "
+            "by the sandwich estimator where wells scatter most at the bend. No IC50 is given where the tested "
+            "concentrations do not bracket it."
         )
 
 
