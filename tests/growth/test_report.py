@@ -426,9 +426,36 @@ def test_methods_tell_of_plates_wounds_and_excluded_times(examples: ModuleType) 
         "followed in 1 series",
     ):
         assert words in whole, words
-    assert "random effect for each plate" not in whole
+    assert "random effect of each treatment" not in whole
     two = " ".join(describe_methods(CONFIG, plate=replace(plate, plates=("a", "b"))).paragraphs)
-    assert "a random effect for each plate" in two
+    assert "a random effect of each treatment on each plate" in two
     no_control = " ".join(describe_methods(CONFIG, plate=replace(plate, comparisons=(), doses=())).paragraphs)
     assert "Holm" not in no_control
     assert "IC50" not in no_control
+
+
+def test_excluded_times_are_grey_in_the_film_strip(tmp_path: Path, examples: ModuleType) -> None:
+    one = examples.with_excluded(examples.series("A1", times=4), 1)
+    pictures = []
+    for number, hour in enumerate(one.time_h):
+        path = tmp_path / f"{number}.jpg"
+        Image.fromarray(np.full((40, 60), 60 + 9 * number, np.uint8)).save(path)
+        pictures.append((float(hour), path))
+    text = write(tmp_path, ([one], [examples.growing(one)]), overlays={"A1": pictures})
+    strip = text[text.index('class="strip"') : text.index('class="large"')]
+    assert strip.count('<figure class="gone">') == 1
+    assert "<figcaption>3 h, excluded</figcaption>" in strip
+    assert ".gone img" in text
+
+
+def test_methods_say_that_the_pixel_size_is_unknown(examples: ModuleType) -> None:
+    manifest = {"model": {"name": "m1"}}
+    one = examples.series("A1", times=4)
+    assert "pixel size" not in describe_methods(CONFIG, manifest=manifest, series=[one]).paragraphs[0]
+    blind = replace(one, flags=(("scale_unknown",),) * 4)
+    assert (
+        "The pixel size was unknown: the images"
+        in describe_methods(CONFIG, manifest=manifest, series=[blind]).paragraphs[0]
+    )
+    some = replace(one, flags=(("scale_unknown",), (), (), ()))
+    assert "unknown at 1 of 4 times" in describe_methods(CONFIG, manifest=manifest, series=[some]).paragraphs[0]

@@ -13,7 +13,7 @@ import numpy as np
 from c6seg.growth.curves import GrowthFit
 from c6seg.growth.reporting.chart import growth_chart, wound_chart
 from c6seg.growth.reporting.figures import Truth
-from c6seg.growth.reporting.pictures import Picture
+from c6seg.growth.reporting.pictures import Picture, caption
 from c6seg.growth.series import Series
 from c6seg.growth.words import (
     KINDS,
@@ -55,6 +55,8 @@ class Card:
         What a reader should know.
     strip, large
         Overlays.
+    gone
+        Captions of the overlays whose times were excluded; they are shown in grey.
     """
 
     anchor: str
@@ -71,6 +73,7 @@ class Card:
     notes: tuple[str, ...]
     strip: tuple[Picture, ...]
     large: tuple[Picture, ...]
+    gone: frozenset[str] = frozenset()
 
 
 def growth_card(
@@ -101,7 +104,12 @@ def growth_card(
         notes=tuple(sentence(note) for note in series.notes),
         strip=strip,
         large=large,
+        gone=frozenset(caption(time) for time in _unused(series)),
     )
+
+
+def _unused(series: Series) -> list[float]:
+    return [] if series.used is None else [float(time) for time in series.time_h[~series.used]]
 
 
 def wound_card(

@@ -67,7 +67,12 @@ def describe_methods(
     facts, name, digest = _facts(manifest or {})
     source = f" Times were taken from {' and '.join(time_sources)}." if time_sources else ""
     error = mask_error if mask_error is not None else config.mask_error if name else 0.0
-    first = _segmentation(facts, name, digest, (manifest or {}).get("threshold")) + source + _excluded(series)
+    first = (
+        _segmentation(facts, name, digest, (manifest or {}).get("threshold"))
+        + _scale(series)
+        + source
+        + _excluded(series)
+    )
     paragraphs = [
         f"{first} {_intervals(config, calibration)}",
         _growth(config, mask_error=error, calibrated=calibration is not None),
@@ -108,6 +113,19 @@ def _segmentation(facts: Mapping[str, str], name: str, digest: str, threshold: o
         f"Phase-contrast images were segmented into cell and background with c6seg {facts['c6seg']}, model "
         f"{facts['model']}{mark}, a U-Net, run on OpenVINO {facts.get('openvino', '')}{cut}. Confluence is the covered "
         "part of the analysed area; several fields of a well at the same time were averaged."
+    )
+
+
+def _scale(series: Sequence[Series]) -> str:
+    """Say at how many times the pixel size was unknown, so that no image was brought to the scale of the model."""
+    total = sum(one.time_h.size for one in series)
+    unknown = sum("scale_unknown" in flags for one in series for flags in one.flags)
+    if not unknown:
+        return ""
+    where = "" if unknown == total else f" at {unknown} of {counted(total, 'time')}"
+    return (
+        f" The pixel size was unknown{where}: the images were segmented as they are, not brought to the scale that the "
+        "model was trained at, and areas in µm² are not given."
     )
 
 

@@ -105,7 +105,7 @@ class Darkroom:
                 self.kept[what] = self._waiting.pop(what).result()
             picture = self.kept.get(what)
             if picture is not None:
-                found.append(Picture(f"{short(time)} h", picture.address, picture.size))
+                found.append(Picture(caption(time), picture.address, picture.size))
         return tuple(found)
 
 
@@ -123,6 +123,11 @@ def thumbnail(path: Path, width_px: int) -> Picture | None:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return Picture("", address(buffer.getvalue(), "jpeg"), picture.size)
+
+
+def caption(time_h: float) -> str:
+    """Return what stands below a picture: its time."""
+    return f"{short(time_h)} h"
 
 
 def address(data: bytes, kind: str) -> str:

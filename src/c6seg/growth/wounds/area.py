@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from c6seg.errors import DataError
 from c6seg.growth.words import percent
-from c6seg.growth.wounds.pixels import Bools, centre_yx, hull_area_px, opened, parts, shifted, widened, without_small
+from c6seg.growth.wounds.pixels import (
+    Bools,
+    centre_yx,
+    hull_area_px,
+    opened,
+    parts,
+    shifted,
+    straight,
+    widened,
+    without_small,
+)
 
 Shape = Literal["strip", "round", "edge", "other"]
 # A gap narrower than about a cell is no gap: 2 x 10 um, or 2 % of the shorter side where the scale is unknown.
@@ -33,8 +42,6 @@ LEAST_SOLID = {2: 0.6, 1: 0.8}
 MARGIN = 0.05
 # An image counts as shifted where by this part of the wound more is open at the new place.
 CLEARER = 0.03
-# Fronts are straight where they leave their chord by less than this part of it (standard deviation).
-STRAIGHT = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +263,7 @@ def _judge(mask: Bools, region: Bools, void: Bools, cell_px: int) -> tuple[Wound
     if np.count_nonzero(region) / hull_area_px(region) < LEAST_SOLID[number]:
         return None, "the ground without cells winds between the cells and is no single wound"
     fronts = [np.argwhere(region & widened(sides == side, 1)) for side in range(1, number + 1)]
-    lengths, axis = _straight(fronts)
+    lengths, axis = straight(fronts)
     rim = region[0].any() or region[-1].any() or region[:, 0].any() or region[:, -1].any()
     shape: Shape = "other"
     if number == 1 and not rim:
@@ -268,23 +275,6 @@ def _judge(mask: Bools, region: Bools, void: Bools, cell_px: int) -> tuple[Wound
     beyond = ~near
     outside = float(mask[beyond].mean()) if beyond.any() else cover
     return Wound(region, near, shape, lengths, axis, cell_px, float(mask[region].mean()), outside), ""
-
-
-def _straight(fronts: list[NDArray[np.int64]]) -> tuple[tuple[float, ...], tuple[float, float] | None]:
-    """Return the length of each front from end to end and their common direction; nothing where one is bent."""
-    lengths: list[float] = []
-    directions: list[NDArray[np.float64]] = []
-    for points in fronts:
-        centred = points - points.mean(axis=0)
-        _, spread, axes = np.linalg.svd(centred, full_matrices=False)
-        length = float(np.ptp(centred @ axes[0])) + 1
-        if spread[1] / math.sqrt(len(points)) > STRAIGHT * length:
-            return (), None
-        lengths.append(length)
-        directions.append(axes[0] if axes[0] @ (directions or axes)[0] >= 0 else -axes[0])
-    mean = np.sum(directions, axis=0)
-    mean = mean / np.linalg.norm(mean)
-    return tuple(lengths), (float(mean[0]), float(mean[1]))
 
 
 def _shift(void: Bools, wound: Wound, before_yx: tuple[int, int]) -> tuple[int, int]:

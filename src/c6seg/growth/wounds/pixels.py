@@ -6,12 +6,15 @@ where it is under such a filter, whatever its direction.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
+# Fronts are straight where they leave their chord by less than this part of it (standard deviation).
+STRAIGHT = 0.12
 
 
 def opened(area: Bools, half_px: int) -> Bools:
@@ -78,6 +81,23 @@ def hull_area_px(area: Bools) -> float:
     first, last = area.argmax(axis=1)[rows], area.shape[1] - 1 - area[:, ::-1].argmax(axis=1)[rows]
     ends = np.concatenate([np.column_stack([rows, first]), np.column_stack([rows, last + 1])])
     return float(ConvexHull(np.concatenate([ends, ends + np.array([1, 0])])).volume)
+
+
+def straight(fronts: list[NDArray[np.int64]]) -> tuple[tuple[float, ...], tuple[float, float] | None]:
+    """Return the length of each front from end to end and their common direction; nothing where one is bent."""
+    lengths: list[float] = []
+    directions: list[NDArray[np.float64]] = []
+    for points in fronts:
+        centred = points - points.mean(axis=0)
+        _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+        length = float(np.ptp(centred @ axes[0])) + 1
+        if spread[1] / math.sqrt(len(points)) > STRAIGHT * length:
+            return (), None
+        lengths.append(length)
+        directions.append(axes[0] if axes[0] @ (directions or axes)[0] >= 0 else -axes[0])
+    mean = np.sum(directions, axis=0)
+    mean = mean / np.linalg.norm(mean)
+    return tuple(lengths), (float(mean[0]), float(mean[1]))
 
 
 def _widened(values: NDArray[Any], half_px: int) -> Bools:
