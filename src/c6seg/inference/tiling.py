@@ -28,7 +28,7 @@ BF16_SHARE = 0.6
 
 # What lies beyond the edge of a tile moves the probability by less than 0.02, the tolerance that the tests hold masks
 # to, from 176 px on. Measured with the embedded model: an edge moves it by up to 0.17 at 128 px, 0.06 at 160, 0.011 at
-# 176, 0.002 at 208, nothing from 352 px on (benchmarks/bench_tiling.py). HALO_PX - RAMP_PX / 2 px at the edge count
+# 176, 0.002 at 208, nothing from 352 px on (docs/benchmarks.md). HALO_PX - RAMP_PX / 2 px at the edge count
 # nothing.
 HALO_PX = 208
 RAMP_PX = 64
