@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from c6seg.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from c6seg.machine import Fact
     from c6seg.models.bundle import Bundle
 
 PathLike = str | Path
+
+EXPORT_FORMATS = ("onnx", "openvino-int8", "bioimageio")
+"""What a model can be written as."""
 
 
 def list_models() -> list[Bundle]:
@@ -35,7 +40,7 @@ def check_model(model: PathLike, *, precision: str = "f32") -> float:
     model
         Name or folder.
     precision
-        ``f32``, ``bf16`` or ``auto``.
+        ``f32``, ``bf16``, ``auto``, which is one of these, or ``int8``.
 
     Returns
     -------
@@ -49,11 +54,13 @@ def check_model(model: PathLike, *, precision: str = "f32") -> float:
     """
     from functools import partial
 
-    from c6seg.inference.engine import choose_precision, predict_pixels
+    from c6seg.inference.engine import choose_precision, network_file, predict_pixels
     from c6seg.models.bundle import check_bundle, open_bundle
 
     chosen = choose_precision(precision)
-    return check_bundle(open_bundle(model), partial(predict_pixels, precision=chosen), precision=chosen)
+    bundle = open_bundle(model)
+    network_file(bundle, chosen)  # refuses int8 where there is none
+    return check_bundle(bundle, partial(predict_pixels, precision=chosen), precision=chosen)
 
 
 def install_model(folder: PathLike, *, force: bool = False) -> Bundle:
@@ -123,22 +130,62 @@ def doctor(out: PathLike = ".") -> list[Fact]:
     return facts(Path(out), picked=f"{name} on {device}")
 
 
-def export_model(model: PathLike, out: PathLike) -> Path:
-    """Write a model's network as one self-contained ONNX file (input and output as in the bundle's).
+def export_model(
+    model: PathLike,
+    out: PathLike,
+    *,
+    format: str = "onnx",
+    data: PathLike | Sequence[PathLike] | None = None,
+    pixel_size_um: float | None = None,
+    force: bool = False,
+    progress: Callable[[float, int, str], None] | None = None,
+) -> Path:
+    """Write a model in another form; returns ``out``.
 
     Parameters
     ----------
     model
         Name or folder.
     out
-        File to write, ``.onnx``.
+        File or folder to write.
+    format
+        ``onnx``: the network as one self-contained file, input and output as in the bundle's. ``openvino-int8``: a
+        bundle with the network in int8 as well, which :func:`c6seg.api.segment` runs on OpenVINO; ``bundle.yaml`` says
+        how near its masks come to those in f32. ``bioimageio``: a package of the BioImage Model Zoo, ``.zip``.
+    data
+        For ``openvino-int8``: photographs to quantise with, as files, folders or patterns.
+    pixel_size_um
+        For ``openvino-int8``: edge of a pixel of these, um; None = what the files say.
+    force
+        For ``openvino-int8``: replace a bundle that is already there.
+    progress
+        For ``openvino-int8``: called with (steps done, steps in all, name of the image).
 
     Raises
     ------
     C6segError
-        An unusable model, no permission, or the part of c6seg that writes ONNX is not installed.
+        An unknown format, options that do not go with it, an unusable model, no permission, or a part of c6seg that is
+        not installed.
     """
     from c6seg.models.bundle import open_bundle
+
+    if format not in EXPORT_FORMATS:
+        raise UsageError(did_you_mean(format, EXPORT_FORMATS, what="format"))
+    int8 = format == "openvino-int8"
+    if int8 and data is None:
+        raise UsageError("The format openvino-int8 needs images to quantise with. Name a folder of yours with --data.")
+    if not int8 and (data is not None or pixel_size_um is not None):
+        raise UsageError(f"The format {format} takes no images: leave --data and --pixel-size out.")
+    bundle, target = open_bundle(model), Path(out)
+    if int8 and data is not None:
+        from c6seg.inference.quantise import quantise
+
+        quantise(bundle, data, target, pixel_size_um=pixel_size_um, replace=force, progress=progress)
+        return target
+    if format == "bioimageio":
+        from c6seg.inference.bioimageio import write_package
+
+        return write_package(bundle, target)
     from c6seg.models.onnx_file import write_single_file
 
-    return write_single_file(open_bundle(model).onnx_path, Path(out))
+    return write_single_file(bundle.onnx_path, target)

@@ -203,7 +203,7 @@ class SegmentConfig(Config):
     engine: Annotated[str, AfterValidator(_engine)] = Field(
         "auto", description="auto, openvino, onnxruntime or torch; NAME:DEVICE, such as openvino:gpu, picks the device"
     )
-    precision: Literal["auto", "bf16", "f32"] = "auto"
+    precision: Literal["auto", "bf16", "f32", "int8"] = "auto"
     memory_mb: int = Field(900, ge=64, description="budget for one image in the network, MB; larger ones are tiled")
     max_pixels: int = Field(400_000_000, ge=1, description="images above this are refused before decoding")
     overlays: bool = True

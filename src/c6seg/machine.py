@@ -27,6 +27,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "onnxscript",
     ),
     "ort": ("onnxruntime",),
+    "int8": ("nncf",),
     "plates": ("wellmap",),
 }
 """Extra and the modules that it brings."""

@@ -112,3 +112,20 @@ def test_wrong_use_is_exit_2(bundle: Path, scores: Path, tmp_path: Path, capsys:
         assert run(app, ["models", "calibrate", *arguments]) == 2
         assert words in capsys.readouterr().err
     assert open_bundle(bundle).spec.calibration is None
+
+
+def test_export(bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["models", "export", str(bundle), "--out"]
+    assert run(app, [*command, str(tmp_path / "a.onnx")]) == 0
+    assert run(app, [*command, str(tmp_path / "a.zip"), "--format", "bioimageio"]) == 0
+    assert f"Written: {tmp_path / 'a.zip'}" in capsys.readouterr().out
+    int8 = [*command, str(tmp_path / "int8"), "--format", "openvino-int8", "--data", str(data / "images")]
+    assert run(app, [*int8, "--pixel-size", "1"]) == 0
+    found = open_bundle(tmp_path / "int8").spec.int8
+    assert found is not None
+    said = capsys.readouterr().out
+    assert f"Masks in int8 against f32, 6 images: mean Dice {found.dice_mean:.4f}, worst {found.dice_worst:.4f}" in said
+    assert run(app, int8) == 2
+    assert "already a bundle" in capsys.readouterr().err
+    assert run(app, [*command, str(tmp_path / "b"), "--format", "openvino"]) == 2
+    assert "Unknown format 'openvino'. Did you mean 'openvino-int8'" in capsys.readouterr().err

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from c6seg import machine, runtime
 from c6seg.config import PreprocessConfig, parse_engine
 from c6seg.errors import ConfigError, EngineError, MissingExtraError, UsageError, did_you_mean
-from c6seg.models.bundle_folder import Bundle
+from c6seg.models.bundle_folder import INT8_FILES, MODEL_FILE, Bundle
 
-PRECISIONS = ("auto", "bf16", "f32")
+PRECISIONS = ("auto", "bf16", "f32", "int8")
 
 
 @runtime_checkable
@@ -28,7 +28,7 @@ class Engine(Protocol):
     """Runs a network on prepared pictures.
 
     ``name`` and ``device`` are words of :data:`c6seg.config.ENGINES`. ``precision`` is what it really computes in:
-    ``f32``, ``bf16``, ``f16``, or ``mixed`` where the device decides.
+    ``f32``, ``bf16``, ``f16``, ``int8`` (the rest in f32), or ``mixed`` where the device decides.
     """
 
     @property
@@ -70,7 +70,8 @@ def open_engine(
     engine
         ``auto`` = the best that is there; ``openvino``, ``onnxruntime``, ``torch``; ``NAME:DEVICE`` picks the device.
     precision
-        ``auto`` = the fastest that the device computes in, ``bf16`` or ``f32``.
+        ``auto`` = ``int8`` where the bundle holds that and OpenVINO runs on the processor, else the fastest that the
+        device computes in; ``bf16``, ``f32`` or ``int8``.
     threads
         Processor threads; None = all that the process may use.
     cache
@@ -90,6 +91,7 @@ def open_engine(
     from c6seg.inference.engine_guard import GuardedEngine
 
     check_precision(precision)
+    network_file(bundle, precision)  # refuses int8 where there is none
     name, device = parse_engine(engine)
     options: dict[str, Any] = {"threads": threads, "cache": cache}
 
@@ -97,6 +99,8 @@ def open_engine(
         return _open(bundle, "openvino", "cpu", precision="f32", **options)
 
     notes: list[str] = []
+    if name == "auto" and precision == "int8":
+        name, device = "openvino", "cpu"
     for choice, place in candidates() if name == "auto" else [(name, device)]:
         try:
             return GuardedEngine(_open(bundle, choice, place, precision=precision, **options), spare, notes)
@@ -137,12 +141,13 @@ def candidates() -> list[tuple[str, str]]:
 def _open(
     bundle: Bundle, name: str, device: str | None, *, precision: str, threads: int | None, cache: Path | bool
 ) -> Engine:
+    if precision == "int8" and (name != "openvino" or device not in {None, "cpu"}):
+        raise ConfigError(f"{name} on {device or 'its own choice'} does not run int8 here; openvino:cpu does.")
     if name == "openvino":
         from c6seg.inference.engine_openvino import OpenVinoEngine
 
-        return OpenVinoEngine(
-            bundle.onnx_path, device=device or "cpu", precision=precision, threads=threads, cache=cache
-        )
+        path = network_file(bundle, precision, device or "cpu")
+        return OpenVinoEngine(path, device=device or "cpu", precision=precision, threads=threads, cache=cache)
     if name == "onnxruntime":
         from c6seg.inference.engine_onnxruntime import OnnxRuntimeEngine
 
@@ -150,6 +155,24 @@ def _open(
     from c6seg.inference.engine_torch import TorchEngine
 
     return TorchEngine(bundle, device=device, precision=precision, threads=threads)
+
+
+def network_file(bundle: Bundle, precision: str, device: str = "cpu") -> Path:
+    """File that OpenVINO runs: the network in int8 where it is asked for, or is there and nothing else is asked for.
+
+    Raises
+    ------
+    ConfigError
+        The bundle holds no network in int8.
+    """
+    if precision == "int8" and bundle.int8_path is None:
+        raise ConfigError(
+            f"The model {bundle.spec.name!r} holds no network in int8. Make one with: c6seg models export "
+            f"{bundle.spec.name} --format openvino-int8 --data IMAGES --out {bundle.spec.name}-int8"
+        )
+    if bundle.int8_path is not None and device == "cpu" and precision in {"auto", "int8"}:
+        return bundle.int8_path
+    return bundle.onnx_path
 
 
 def describe(engine: Engine) -> dict[str, Any]:
@@ -171,7 +194,7 @@ def choose_precision(precision: str) -> str:
     Raises
     ------
     ConfigError
-        The name is none of ``auto``, ``bf16``, ``f32``.
+        The name is none of ``auto``, ``bf16``, ``f32``, ``int8``.
     """
     check_precision(precision)
     if precision != "auto":
@@ -207,13 +230,13 @@ def predict_pixels(
     Parameters
     ----------
     folder
-        Folder with ``model.onnx`` and ``weights.safetensors``.
+        Folder with ``model.onnx`` and ``weights.safetensors``; for ``int8``, with ``model_int8.xml`` and its weights.
     preprocess
         From pixels to network input.
     pixels
         (Y, X) or (Y, X, C).
     precision
-        ``f32``, ``bf16`` or ``auto``.
+        ``f32``, ``bf16``, ``int8``, or ``auto``, which is one of the first two.
 
     Returns
     -------
@@ -224,6 +247,6 @@ def predict_pixels(
     from c6seg.inference.tiling import predict
     from c6seg.transforms.preprocess import Preprocess
 
-    engine = OpenVinoEngine(folder / "model.onnx", precision=precision)
+    engine = OpenVinoEngine(folder / (INT8_FILES[0] if precision == "int8" else MODEL_FILE), precision=precision)
     image = Preprocess(preprocess).network_input(pixels)
     return predict(engine, image, multiple=preprocess.multiple)

@@ -43,13 +43,14 @@ class OpenVinoEngine:
 
     Parameters
     ----------
-    onnx_path
-        The network; its external weights are found beside it.
+    path
+        The network: ``.onnx``, or ``.xml`` in int8; its weights are found beside it.
     device
         ``cpu`` or ``gpu``; of several graphics devices one that is a card of its own is taken.
     precision
         ``auto``, ``bf16`` or ``f32``; the attribute of the same name is what it computes in. ``auto`` is ``bf16`` on a
-        processor that multiplies it in hardware, ``f16`` on graphics, else ``f32``.
+        processor that multiplies it in hardware, ``f16`` on graphics, else ``f32``. A network in int8 is computed in
+        int8, what is not quantised in f32, so that processors agree.
     threads
         Processor threads; None = all that the process may use.
     cache
@@ -69,7 +70,7 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        onnx_path: Path,
+        path: Path,
         *,
         device: str = "cpu",
         precision: str = "auto",
@@ -79,7 +80,8 @@ class OpenVinoEngine:
         check_precision(precision)
         self.device = device
         self.precision = precision  # until OpenVINO has said what it computes in
-        self._path = Path(onnx_path)
+        self._path = Path(path)
+        self._int8 = self._path.suffix == ".xml"
         self._cache = cache_folder(cache)
         self._lock = threading.Lock()
         try:
@@ -92,7 +94,7 @@ class OpenVinoEngine:
                 "another --engine."
             ) from error
         self._target = _find(self._core, device)
-        hint = _hint(self._target, precision)
+        hint = "f32" if self._int8 else _hint(self._target, precision)
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None and device == "cpu":
             self._options["INFERENCE_NUM_THREADS"] = int(threads)
@@ -125,7 +127,8 @@ class OpenVinoEngine:
             raise BundleError(f"The network '{self._path}' is missing. Install the bundle again.")
         try:
             compiled = self._compiled()
-            self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+            computed = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+            self.precision = "int8" if self._int8 else computed
             return compiled.create_infer_request()
         except (RuntimeError, MemoryError) as error:
             # a graphics device may fail where the processor does not; there it is the network
@@ -134,7 +137,7 @@ class OpenVinoEngine:
             raise BundleError(f"OpenVINO cannot run the network '{self._path}': {one_line(error)}") from error
 
     def _compiled(self) -> Any:
-        weights = self._path.with_name(WEIGHTS_FILE)
+        weights = self._path.with_suffix(".bin") if self._int8 else self._path.with_name(WEIGHTS_FILE)
         folder = self._cache if weights.is_file() and weights.stat().st_size >= SMALLEST_BYTES else None
         key = ""
         if folder is not None and "EXPORT_IMPORT" in self._target.capabilities:

@@ -100,7 +100,7 @@ def segment(
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
     engine: Annotated[str | None, ENGINE] = None,
-    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16, f32 or int8.")] = None,
     memory: Annotated[
         int | None, typer.Option(metavar="MB", help="Memory for the network; larger images are cut into tiles.")
     ] = None,
@@ -191,7 +191,7 @@ def evaluate(
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
     engine: Annotated[str | None, ENGINE] = None,
-    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16, f32 or int8.")] = None,
     layout: Annotated[str, typer.Option(help="Layout of the data set; auto = look.")] = "auto",
 ) -> None:
     """Score a model against annotated images: Dice by the paper's equation (2), and more, one row per image.

@@ -53,7 +53,7 @@ def watch(
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
     engine: Annotated[str | None, ENGINE] = None,
-    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16 or f32.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, bf16, f32 or int8.")] = None,
     memory: Annotated[
         int | None, typer.Option(metavar="MB", help="Memory for the network; larger images are cut into tiles.")
     ] = None,

@@ -54,6 +54,15 @@ class Calibration(Config):
     note: str = Field("", description="what a reader must know of these images")
 
 
+class Int8(Config):
+    """How near the masks of the network in int8 come to those in f32, on the images that it was made with."""
+
+    dice_mean: float = Field(ge=0, le=1, description="mean over the images of the Dice of the two masks")
+    dice_worst: float = Field(ge=0, le=1, description="the least of them")
+    images: int = Field(ge=1, description="how many were compared")
+    data: tuple[str, ...] = Field((), description="names of their folders or files, with the folder above")
+
+
 class BundleSpec(Config):
     """Everything in ``bundle.yaml``."""
 
@@ -72,6 +81,7 @@ class BundleSpec(Config):
     limits: tuple[str, ...] = Field((), description="what the model is known not to do well, one sentence each")
     scores: dict[str, dict[str, Any]] = Field(default_factory=dict, description="name: mean, lower, upper, n, ...")
     calibration: Calibration | None = Field(None, description="error of confluence; None = not measured")
+    int8: Int8 | None = Field(None, description="the network in int8 for OpenVINO; None = not in this bundle")
     provenance: dict[str, Any] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict, description="relative path: SHA-256")
 
