@@ -236,6 +236,8 @@ def evaluate(
     input_hw, score_hw = None if by_model else parse_size(input_size), parse_size(score_size)
     items, unannotated = choose_items(data, split=split, layout=layout)
     options = config if isinstance(config, SegmentConfig) else load_config(SegmentConfig, config)
+    # a score is that of the model at the scale that is known, not of an estimate of it
+    options = options if options.scale != "auto" else options.model_copy(update={"scale": "pixel-size"})
     evaluation = evaluate_items(
         items,
         Segmenter(model if model is not None else DEFAULT_MODEL, options),

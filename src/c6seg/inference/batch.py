@@ -21,6 +21,7 @@ from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
 from c6seg.inference.outlining import ROOMS, Outlines, check_exports
 from c6seg.inference.segmenter import Segmenter
+from c6seg.inference.shared_scale import recall_scales, share_scales
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
 
@@ -96,6 +97,8 @@ def segment_images(
     started = time.monotonic()
     with open_journal(folder, options_key(ready), fresh=force) as journal:
         sweep(folder)
+        recall_scales(ready, (row for entry in journal.entries.values() for row in entry["rows"]))
+        share_scales(ready, paths)
         with outlines:
             result = batch.run(paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.regions import RowReader
-from c6seg.inference.segmenter import OVEREXPOSED_FRACTION, Scaling, Segmenter, flags
+from c6seg.inference.quality import shows_nothing
+from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, middle
+from c6seg.inference.segmenter import OVEREXPOSED_FRACTION, Segmenter, flags
 from c6seg.inference.survey import BAND_PX, Reducer, band_rows, survey
 from c6seg.inference.tiling import Plan, limit_px, plan_tiles, predict_rows
 from c6seg.transforms.preprocess import Preprocess, raise_contrast, resize, select_channels
@@ -49,6 +51,9 @@ class LargeSegmentation:
     flags: tuple[str, ...]
     small: NDArray[np.float32]
     small_mask: NDArray[np.bool_]
+    scale: float
+    scale_source: ScaleSource
+    scale_between: tuple[float, float] | None
 
 
 class LargeImage:
@@ -72,7 +77,7 @@ class LargeImage:
         self._segmenter, self._reader, self._name = segmenter, reader, name
         self._tell = tell or (lambda part: None)
         self._cells, self._doubt = 0, 0.0
-        self.scaling = segmenter.scaling(reader.size_hw, reader.pixel_size_um)
+        self.scaling = segmenter.scaling(reader.size_hw, reader.pixel_size_um, _found_scale(segmenter, reader))
         self.plan = _plan(segmenter, self.scaling)
 
     def mask(self, *, max_side_px: int = 2048) -> Iterator[NDArray[np.bool_]]:
@@ -111,6 +116,9 @@ class LargeImage:
             flags=flags(self.scaling, flat=found.flat, confluence=confluence, overexposed=overexposed),
             small=found.small,
             small_mask=self._small_mask.picture() >= 0.5,
+            scale=self.scaling.factor,
+            scale_source=self.scaling.source,
+            scale_between=self.scaling.between,
         )
 
     def _nothing(self) -> Iterator[Rows]:
@@ -131,6 +139,17 @@ class LargeImage:
 
         bands = (rows for _, rows in predict_rows(self._segmenter.engine, self.plan, fetch))
         return resized_rows(bands, self.scaling.network_hw, self._reader.size_hw)
+
+
+def _found_scale(segmenter: Segmenter, reader: RowReader) -> FoundScale | None:
+    """Scale of an image that carries none, found from its middle."""
+    if not segmenter.must_find_scale(reader.pixel_size_um):
+        return None
+    if reader.size_hw in segmenter.scales:
+        return segmenter.scales[reader.size_hw]
+    rows, columns = middle(reader.size_hw, WINDOW_PX)
+    pixels = reader.rows(rows.start, min(rows.stop, reader.size_hw[0]))[:, columns]
+    return None if shows_nothing(pixels) else segmenter.find_scale_in(pixels)
 
 
 def _plan(segmenter: Segmenter, scaling: Scaling) -> Plan:

@@ -24,6 +24,7 @@ from c6seg.inference.batch import options_key, sweep
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import Entry, Hints, Maker
 from c6seg.inference.segmenter import Segmenter
+from c6seg.inference.shared_scale import recall_scales
 from c6seg.inference.tables import BatchResult, write_tables
 
 __all__ = ["Added", "LiveBatch", "open_live"]
@@ -89,6 +90,7 @@ class LiveBatch:
         self._started = time.monotonic()
         for name, entry in list(journal.entries.items()):
             self._take_up(name, entry)
+            recall_scales(segmenter, entry["rows"])
 
     def _take_up(self, name: str, entry: Entry) -> None:
         """Begin with what the journal knows; a rename that was cut off left two events of one image."""
@@ -172,6 +174,7 @@ class LiveBatch:
         made = self._maker.make(path, digest, self._journal, details=details, tell=tell, ready=ready)
         self._register(path, name, made)
         self._made.add(name)
+        recall_scales(self.segmenter, made["rows"])
         return Added(name, "made", rows=tuple(made["rows"]))
 
     def _again(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,8 @@ from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError, UsageError
 from c6seg.inference.engine import Engine, open_engine
-from c6seg.inference.quality import shows_nothing
+from c6seg.inference.quality import enough_blocks, shows_nothing
+from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, decide_scale, find_scale, middle
 from c6seg.inference.tiling import predict
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
 from c6seg.transforms.preprocess import Preprocess, resize
@@ -25,39 +24,6 @@ EMPTY_CONFLUENCE = 0.005
 OVEREXPOSED_FRACTION = 0.05
 """Above this fraction of pixels at the top grey value an image is flagged ``overexposed``; bright halos and a contrast
 stretch by the microscope's software saturate up to about 2 %."""
-
-SAME_SCALE = 0.05
-"""An image whose pixel size is within this relative distance of the model's is not resampled."""
-
-SCALE_LIMITS = (0.2, 5.0)
-"""Resampling factors are kept within this range; beyond it the flag ``scale_extreme`` is set."""
-
-ScaleSource = Literal["user", "file", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """At which size the network sees an image, and why.
-
-    Parameters
-    ----------
-    pixel_size_um
-        Edge of a pixel of the image in um; None where nobody knows.
-    source
-        Who said so.
-    network_hw
-        Height and width that the network sees, px, before padding.
-    factor
-        Magnification that this is; 1 = none.
-    flags
-        ``scale_unknown``, ``scale_extreme``.
-    """
-
-    pixel_size_um: float | None
-    source: ScaleSource
-    network_hw: tuple[int, int]
-    factor: float
-    flags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +43,8 @@ class Segmentation:
     scale
         Factor by which the image was resampled to the scale of the model; 1 = not at all.
     scale_source
-        Who said the pixel size: ``user``, ``file``, or ``unknown``.
+        Who said the pixel size: ``user``, ``file``, or ``unknown``; ``estimated``: nobody, and ``scale`` was found from
+        the image.
     uncertainty
         Mean over the image of 4 p (1 - p): 0 = every pixel decided, 1 = every pixel undecided. A measure to rank
         images by, not a calibrated error.
@@ -95,6 +62,7 @@ class Segmentation:
     uncertainty: float
     flags: tuple[str, ...]
     time_h: float | None = None
+    scale_between: tuple[float, float] | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -168,6 +136,8 @@ class Segmenter:
             self.bundle, self.config.engine, precision=self.config.precision, threads=threads, cache=cache
         )
         self.preprocess = Preprocess(self.bundle.spec.preprocess)
+        # scales that images of one size share, by height and width; a batch finds them before it begins
+        self.scales: dict[tuple[int, int], FoundScale] = {}
 
     @property
     def threshold(self) -> float:
@@ -183,9 +153,11 @@ class Segmenter:
             At the scale of the model the image has more pixels than ``max_pixels``.
         """
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
-        scaling = self.scaling(size_hw, frame.pixel_size_um)
         flat = bool(frame.pixels.max() == frame.pixels.min())
         nothing = flat or shows_nothing(frame.pixels)
+        blind = not nothing and self.must_find_scale(frame.pixel_size_um) and enough_blocks(size_hw)
+        found = self.find_scale(frame.pixels) if blind else None
+        scaling = self.scaling(size_hw, frame.pixel_size_um, found)
         probability = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, scaling.network_hw)
         mask = np.zeros(size_hw, np.bool_) if nothing else probability >= self.threshold
         overexposed = not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
@@ -200,42 +172,39 @@ class Segmenter:
             uncertainty=float(np.mean(4 * probability * (1 - probability))),
             flags=flags(scaling, flat=flat, confluence=float(mask.mean()), overexposed=overexposed),
             time_h=frame.time_h,
+            scale_between=scaling.between,
         )
 
-    def scaling(self, size_hw: tuple[int, int], pixel_size_um: float | None) -> Scaling:
-        """Decide at which size the network sees an image.
+    def must_find_scale(self, pixel_size_um: float | None) -> bool:
+        """Whether the scale of an image has to be found from what it shows, as no pixel size tells it."""
+        trained = self.bundle.spec.scale
+        known = self.config.pixel_size_um is not None or pixel_size_um is not None
+        return (
+            self.config.scale == "auto"
+            and trained.whole_image is None
+            and not (known and trained.pixel_size_um is not None)
+        )
+
+    def find_scale(self, pixels: NDArray[np.generic]) -> FoundScale:
+        """Estimate the magnification that brings an image to the scale of the model, or give that of its size.
 
         Parameters
         ----------
-        size_hw
-            Height and width of the image, px.
-        pixel_size_um
-            What the file says, um; the user's word, in the options, wins.
+        pixels
+            (Y, X) or (Y, X, 3), the whole image.
         """
-        source: ScaleSource = "unknown" if pixel_size_um is None else "file"
-        if self.config.pixel_size_um is not None:
-            pixel_size_um, source = self.config.pixel_size_um, "user"
-        factor, words = self._factor(pixel_size_um)
-        trained = self.bundle.spec.scale
-        if trained.whole_image is not None and not (pixel_size_um is not None and trained.pixel_size_um):
-            # without pixel sizes, a model that was trained on whole images scaled to one size gets them at that size
-            factor = math.sqrt(math.prod(trained.whole_image) / math.prod(size_hw))
-            return Scaling(pixel_size_um, source, trained.whole_image, factor, tuple(words))
-        network_hw = (max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor)))
-        return Scaling(pixel_size_um, source, network_hw, factor, tuple(words))
+        size_hw = (int(pixels.shape[0]), int(pixels.shape[1]))
+        return self.scales.get(size_hw) or self.find_scale_in(pixels[middle(size_hw, WINDOW_PX)])
 
-    def _factor(self, pixel_size_um: float | None) -> tuple[float, list[str]]:
-        """Magnification that brings the image to the scale of the model, and the flags about it."""
-        if pixel_size_um is None:
-            return 1.0, ["scale_unknown"]
-        trained_um = self.bundle.spec.scale.pixel_size_um
-        if trained_um is None:
-            return 1.0, []
-        factor = pixel_size_um / trained_um
-        if abs(factor - 1) <= SAME_SCALE:
-            return 1.0, []
-        kept = float(np.clip(factor, *SCALE_LIMITS))
-        return kept, ["scale_extreme"] if kept != factor else []
+    def find_scale_in(self, pixels: NDArray[np.generic]) -> FoundScale:
+        """Estimate the magnification from the middle of an image, (Y, X) or (Y, X, 3)."""
+        return find_scale(self.preprocess.stretch(pixels), self._predict, self.threshold)
+
+    def scaling(
+        self, size_hw: tuple[int, int], pixel_size_um: float | None, found: FoundScale | None = None
+    ) -> Scaling:
+        """Decide at which size the network sees an image; see :func:`~c6seg.inference.scale.decide_scale`."""
+        return decide_scale(self.bundle.spec.scale, self.config, size_hw, pixel_size_um, found)
 
     def _probability(self, frame: Frame, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         height, width = (int(size) for size in frame.pixels.shape[:2])
@@ -244,15 +213,19 @@ class Segmenter:
                 f"Image '{frame.name}' is {width}x{height} px and would become {size_hw[1]}x{size_hw[0]} px at the "
                 f"scale of the model, above the limit of {self.config.max_pixels} px. Crop it, or check the pixel size."
             )
-        probability = predict(
+        probability = self._predict(resize(self.preprocess.stretch(frame.pixels), size_hw))
+        return np.clip(resize(probability, (height, width)), 0, 1)
+
+    def _predict(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of cell for a picture at the scale of the model, contrast raised."""
+        return predict(
             self.engine,
-            resize(self.preprocess.stretch(frame.pixels), size_hw),
+            picture,
             prepare=self.preprocess.normalise,
             multiple=self.bundle.spec.preprocess.multiple,
             memory_mb=self.config.memory_mb,
             encoder=self.bundle.spec.encoder,
         )
-        return np.clip(resize(probability, (height, width)), 0, 1)
 
 
 def flags(scaling: Scaling, *, flat: bool, confluence: float, overexposed: bool) -> tuple[str, ...]:

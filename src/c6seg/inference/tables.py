@@ -27,6 +27,10 @@ COLUMNS = (
     "mean_object_area_um2",
     "uncertainty",
     "flags",
+    "scale",
+    "scale_source",
+    "scale_lower",
+    "scale_upper",
 )
 
 
@@ -84,6 +88,10 @@ def measurement_row(
         "cell_area_um2": None if found.cell_area_um2 is None else round(found.cell_area_um2, 2),
         "uncertainty": round(found.uncertainty, 6),
         "flags": " ".join(found.flags),
+        "scale": round(found.scale, 4),
+        "scale_source": found.scale_source,
+        "scale_lower": None if found.scale_between is None else found.scale_between[0],
+        "scale_upper": None if found.scale_between is None else found.scale_between[1],
     }
     return {**dict.fromkeys(COLUMNS), **known}
 

@@ -93,6 +93,13 @@ def segment(
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Edge of a pixel in um; overrides what the file says.")
     ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="How images come to the scale of the model: auto (by pixel size, else estimated), pixel-size, native.",
+        ),
+    ] = None,
     clusters: Annotated[
         str | None, typer.Option(metavar="POLICY", help="Dense clusters: include, the only one in this version.")
     ] = None,
@@ -121,6 +128,7 @@ def segment(
 
     config: dict[str, Any] = {
         "pixel_size_um": pixel_size,
+        "scale": scale,
         "clusters": clusters,
         "threshold": threshold,
         "engine": engine,
