@@ -198,6 +198,11 @@ class SegmentConfig(Config):
     """How images are segmented."""
 
     pixel_size_um: float | None = Field(None, gt=0, description="um per pixel; overrides what the file says")
+    scale: Literal["auto", "pixel-size", "native"] = Field(
+        "auto",
+        description="how images come to the scale of the model: by pixel size, else by an estimate from the image "
+        "(auto); by pixel size alone; or never (native)",
+    )
     clusters: Literal["include", "exclude", "report"] = "include"
     threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
     engine: Annotated[str, AfterValidator(_engine)] = Field(
