@@ -14,10 +14,19 @@ from c6seg.growth.measure import check_flags
 from c6seg.growth.plates.results import PlateMap, PlateResult
 from c6seg.growth.reporting.cards import digest
 from c6seg.growth.reporting.desk import ReportCache
-from c6seg.growth.results import Library, Results, is_results, read_results, told_apart
+from c6seg.growth.results import (
+    Library,
+    MaskErrors,
+    Results,
+    is_results,
+    lost_notes,
+    mask_errors,
+    model_notes,
+    read_results,
+    told_apart,
+)
 from c6seg.growth.series import Series, group_series
 from c6seg.growth.timeline.interval import Calibration
-from c6seg.growth.words import counted, few
 from c6seg.growth.wounds.results import WoundFit
 from c6seg.runtime import make_folder
 
@@ -127,9 +136,9 @@ def analyse(
     kept = cache if cache is not None else GrowthCache()
     results = told_apart(results)
     library = Library(results)
-    errors = _mask_errors(results, config)
+    errors = mask_errors(results, config)
     series = _series(results, library, config, errors.calibration)
-    series[0] = replace(series[0], notes=(*series[0].notes, *_lost(results, failures)))
+    series[0] = replace(series[0], notes=(*series[0].notes, *lost_notes(results, failures)))
     fits = _fits(series, config, errors, kept, progress)
     found = _plate(series, fits, plate, config)
     wounds = _wounds(series, library, config, progress) if wound else ()
@@ -143,35 +152,7 @@ def analyse(
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class _MaskErrors:
-    """Error of the masks: as the model states it, and what is supposed of a model that states none (confluence)."""
-
-    calibration: Calibration | None
-    assumed: float
-
-
-def _mask_errors(results: Sequence[Results], config: GrowthConfig) -> _MaskErrors:
-    calibration = Calibration.from_manifest(results[0].manifest)
-    # a table alone may come from anywhere; masks that a model made are never exact
-    modelled = any(one.manifest.get("model") for one in results)
-    return _MaskErrors(calibration, config.mask_error if modelled and calibration is None else 0.0)
-
-
-def _lost(results: Sequence[Results], failures: Sequence[tuple[str, str]]) -> list[str]:
-    """Say which images and rows were lost before anything was analysed."""
-    notes = []
-    if failures:
-        names = few([Path(name).name for name, _ in failures])
-        notes.append(f"{counted(len(failures), 'image')} could not be segmented ({names}); see failures.csv")
-    lost = [reason for one in results for _, reason in one.lost]
-    if lost:
-        were = counted(len(lost), "row of the table was", "rows of the table were")
-        notes.append(f"{were} left out: {'; '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}")
-    return notes
-
-
-def _methods(made: GrowthResult, config: GrowthConfig, manifest: Mapping[str, Any], errors: _MaskErrors) -> Methods:
+def _methods(made: GrowthResult, config: GrowthConfig, manifest: Mapping[str, Any], errors: MaskErrors) -> Methods:
     from c6seg.growth.reporting.methods import describe_methods
 
     return describe_methods(
@@ -213,18 +194,14 @@ def _series(
         if not dates:
             raise
         series = group(file_times=dates)
-    models = dict.fromkeys(str(one.manifest["model"].get("name")) for one in results if one.manifest.get("model"))
-    hashes = {one.manifest["model"].get("sha256") for one in results if one.manifest.get("model")}
-    if len(hashes) > 1:
-        note = f"the results were made with different models ({', '.join(models)}): their confluences may not compare"
-        series[0] = replace(series[0], notes=(*series[0].notes, note))
+    series[0] = replace(series[0], notes=(*series[0].notes, *model_notes(results)))
     return series
 
 
 def _fits(
     series: Sequence[Series],
     config: GrowthConfig,
-    errors: _MaskErrors,
+    errors: MaskErrors,
     kept: GrowthCache,
     progress: Callable[[float, int, str], None] | None,
 ) -> list[GrowthFit]:
@@ -308,21 +285,10 @@ def _write(
     write_report(
         out,
         **both,
-        overlays=_overlays(library, made.series),
+        overlays=library.overlays(made.series),
         truth=truth,
         saturation=config.saturation,
         confidence=config.confidence,
         cache=kept.report,
         quick=quick,
     )
-
-
-def _overlays(library: Library, series: Sequence[Series]) -> dict[str, list[tuple[float, Path]]]:
-    """Overlay of the first field at each time of each series."""
-    found: dict[str, list[tuple[float, Path]]] = {}
-    for one in series:
-        for time, images in zip(one.time_h, one.images, strict=True):
-            path = library.overlay(*min(images))
-            if path is not None:
-                found.setdefault(one.name, []).append((float(time), path))
-    return found

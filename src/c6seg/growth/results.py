@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c6seg.config import GrowthConfig
 from c6seg.data.images import image_name, read_raw
 from c6seg.errors import DataError
 from c6seg.growth.measure import Measurement, read_measurements
 from c6seg.growth.names import parse_name
+from c6seg.growth.series import Series
+from c6seg.growth.timeline.interval import Calibration
+from c6seg.growth.words import counted, few
 
 MEASUREMENTS = "measurements.csv"
 
@@ -106,6 +110,44 @@ def _adds(label: str, one: Results) -> bool:
     return False
 
 
+def lost_notes(results: Sequence[Results], failures: Sequence[tuple[str, str]]) -> list[str]:
+    """Say which images and rows were lost before anything was analysed."""
+    notes = []
+    if failures:
+        names = few([Path(name).name for name, _ in failures])
+        notes.append(f"{counted(len(failures), 'image')} could not be segmented ({names}); see failures.csv")
+    lost = [reason for one in results for _, reason in one.lost]
+    if lost:
+        were = counted(len(lost), "row of the table was", "rows of the table were")
+        notes.append(f"{were} left out: {'; '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}")
+    return notes
+
+
+def model_notes(results: Sequence[Results]) -> list[str]:
+    """Say that results were made with different models."""
+    made = [one.manifest["model"] for one in results if one.manifest.get("model")]
+    if len({model.get("sha256") for model in made}) < 2:
+        return []
+    names = ", ".join(dict.fromkeys(str(model.get("name")) for model in made))
+    return [f"the results were made with different models ({names}): their confluences may not compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskErrors:
+    """Error of the masks: as the model states it, and what is supposed of a model that states none (confluence)."""
+
+    calibration: Calibration | None
+    assumed: float
+
+
+def mask_errors(results: Sequence[Results], config: GrowthConfig) -> MaskErrors:
+    """Return the error of the masks of all results, as the first of them states it."""
+    calibration = Calibration.from_manifest(results[0].manifest)
+    # a table alone may come from anywhere; masks that a model made are never exact
+    modelled = any(one.manifest.get("model") for one in results)
+    return MaskErrors(calibration, config.mask_error if modelled and calibration is None else 0.0)
+
+
 class Library:
     """Where the files of every measured image lie; ``image`` is a name as in the (told apart) tables.
 
@@ -137,6 +179,16 @@ class Library:
         folder, name = self._homes[image] / "overlays", image.rpartition("/")[2]
         choices = (folder / f"{name}.jpg", folder / name / f"{frame:04d}.jpg")
         return next((choice for choice in choices if choice.is_file()), None)
+
+    def overlays(self, series: Sequence[Series]) -> dict[str, list[tuple[float, Path]]]:
+        """Overlay of the first field at each time of each series."""
+        found: dict[str, list[tuple[float, Path]]] = {}
+        for one in series:
+            for time, images in zip(one.time_h, one.images, strict=True):
+                path = self.overlay(*min(images))
+                if path is not None:
+                    found.setdefault(one.name, []).append((float(time), path))
+        return found
 
     def mask(self, image: str, frame: int) -> NDArray[np.bool_] | None:
         """Mask (Y, X), True = cell; None where it is not there or cannot be read."""
