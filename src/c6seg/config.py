@@ -203,6 +203,7 @@ class SegmentConfig(Config):
         description="how images come to the scale of the model: by pixel size, else by an estimate from the image "
         "(auto); by pixel size alone; or never (native)",
     )
+    fast: bool = Field(False, description="the network sees no more pixels than 704x512 has, the paper's least size")
     clusters: Literal["include", "exclude", "report"] = "include"
     threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
     engine: Annotated[str, AfterValidator(_engine)] = Field(

@@ -100,6 +100,19 @@ def test_a_known_pixel_size_needs_no_estimate(embedded: Segmenter) -> None:
     assert (scaling.factor, scaling.network_hw, scaling.source) == (1.0, (100, 100), "file")
 
 
+def test_fast_shows_the_network_704x512_pixels_at_most(embedded: Segmenter, shared_data: Path) -> None:
+    fast = Segmenter(embedded.bundle, SegmentConfig(fast=True), engine=embedded.engine)
+    scaling = fast.scaling((1952, 2592), 0.8708)
+    assert scaling.network_hw[0] * scaling.network_hw[1] == pytest.approx(704 * 512, rel=0.01)
+    assert scaling.network_hw[1] / scaling.network_hw[0] == pytest.approx(2592 / 1952, rel=0.01)
+    assert fast.scaling((300, 400), 0.8708).factor == 1.0
+    frame = read_image(shared_data / "t98g" / "images" / "set12.tif")
+    small, whole = fast.segment(frame), embedded.segment(frame)
+    assert small.mask.shape == whole.mask.shape
+    assert small.scale == pytest.approx(0.587, abs=0.01)
+    assert dice(small.mask, whole.mask) > 0.9
+
+
 def test_images_of_a_run_share_one_scale(embedded: Segmenter, shared_data: Path, tmp_path: Path) -> None:
     """A time-lapse without pixel sizes must not change its magnification from picture to picture."""
     folder = tmp_path / "images"

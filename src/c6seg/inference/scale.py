@@ -29,6 +29,9 @@ SAME_SCALE = 0.05
 SCALE_LIMITS = (0.2, 5.0)
 """Resampling factors are kept within this range; beyond it the flag ``scale_extreme`` is set."""
 
+FAST_PX = 704 * 512
+"""Pixels that the network sees at most with ``fast``: the lowest resolution of the paper (section 3)."""
+
 ScaleSource = Literal["user", "file", "estimated", "unknown"]
 
 FACTORS = (0.4, 0.5, 0.63, 0.8, 1.0, 1.26, 1.6, 2.0, 2.5)
@@ -129,6 +132,8 @@ def decide_scale(
     between = None
     if found is not None:
         source, factor, between = "estimated", found.factor, (found.lower, found.upper)
+    if config.fast:
+        factor = min(factor, math.sqrt(FAST_PX / math.prod(size_hw)))
     network_hw = (max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor)))
     return Scaling(pixel_size_um, source, network_hw, factor, tuple(words), between)
 

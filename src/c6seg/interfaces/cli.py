@@ -100,6 +100,9 @@ def segment(
             help="How images come to the scale of the model: auto (by pixel size, else estimated), pixel-size, native.",
         ),
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="For small computers: the network sees 704x512 pixels at most.")
+    ] = False,
     clusters: Annotated[
         str | None, typer.Option(metavar="POLICY", help="Dense clusters: include, the only one in this version.")
     ] = None,
@@ -129,6 +132,7 @@ def segment(
     config: dict[str, Any] = {
         "pixel_size_um": pixel_size,
         "scale": scale,
+        "fast": fast or None,
         "clusters": clusters,
         "threshold": threshold,
         "engine": engine,
