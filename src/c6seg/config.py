@@ -204,7 +204,13 @@ class SegmentConfig(Config):
         "(auto); by pixel size alone; or never (native)",
     )
     fast: bool = Field(False, description="the network sees no more pixels than 704x512 has, the paper's least size")
-    clusters: Literal["include", "exclude", "report"] = "include"
+    clusters: Literal["include", "exclude", "report"] = Field(
+        "include",
+        description="dense clusters of dead or detached cells: part of the mask, left out of it, or apart from it",
+    )
+    cluster_model: str | None = Field(
+        None, description="bundle of another pre-training, which marks what this one leaves out or the reverse"
+    )
     threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
     engine: Annotated[str, AfterValidator(_engine)] = Field(
         "auto", description="auto, openvino, onnxruntime or torch; NAME:DEVICE, such as openvino:gpu, picks the device"

@@ -143,9 +143,29 @@ def test_threshold_comes_from_the_bundle_unless_given(tiny_bundle: Path) -> None
     assert with_scale(tiny_bundle, None).segment(frame).mask.mean() == found[1]
 
 
-def test_a_cluster_policy_that_is_not_there_is_refused(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match="clusters=exclude is not available"):
-        with_scale(tiny_bundle, None, clusters="exclude")
+def test_clusters_are_told_apart_from_the_mask(tiny_bundle: Path) -> None:
+    frame = Frame(discs(150, 210, 20)[0], "a", pixel_size_um=1.0)
+    assert with_scale(tiny_bundle, None).segment(frame).cluster_fraction is None
+    found = with_scale(tiny_bundle, None, clusters="report").segment(frame)
+    assert found.clusters is not None
+    assert found.clusters.shape == found.mask.shape
+    assert not (found.clusters & found.mask).any()
+    assert found.cluster_fraction == found.clusters.mean()
+    flat = with_scale(tiny_bundle, None, clusters="exclude").segment(Frame(np.full((50, 60), 7, np.uint8), "flat"))
+    assert flat.cluster_fraction == 0
+
+
+def test_two_models_that_agree_find_no_cluster(tiny_bundle: Path) -> None:
+    frame = Frame(discs(150, 210, 20)[0], "a", pixel_size_um=1.0)
+    two = with_scale(tiny_bundle, None, clusters="exclude", cluster_model=str(tiny_bundle))
+    found = two.segment(frame)
+    assert found.cluster_fraction == 0
+    assert (found.mask == with_scale(tiny_bundle, None).segment(frame).mask).all()
+
+
+def test_a_cluster_model_without_a_policy_is_refused(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="--clusters exclude or --clusters report"):
+        with_scale(tiny_bundle, None, cluster_model=str(tiny_bundle))
 
 
 def test_an_unknown_model_is_refused() -> None:

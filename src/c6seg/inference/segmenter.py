@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame
-from c6seg.errors import ImageTooLargeError, UsageError
+from c6seg.errors import ImageTooLargeError
+from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks, find_clusters
 from c6seg.inference.engine import Engine, open_engine
 from c6seg.inference.quality import enough_blocks, shows_nothing
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, decide_scale, find_scale, middle
@@ -37,7 +38,7 @@ class Segmentation:
     probability
         Of cell, float32 (Y, X) in 0..1, same size as the image.
     mask
-        bool (Y, X), True = cell.
+        bool (Y, X), True = cell. Clusters that were told apart are not in it.
     pixel_size_um
         Edge of a pixel of the image in um; None where nobody knows.
     scale
@@ -48,6 +49,8 @@ class Segmentation:
     uncertainty
         Mean over the image of 4 p (1 - p): 0 = every pixel decided, 1 = every pixel undecided. A measure to rank
         images by, not a calibrated error.
+    clusters
+        bool (Y, X), True = dense cluster, whether the model marks it or not; None where clusters are included.
     flags
         Words: ``empty_field``, ``overexposed``, ``no_contrast``, ``scale_unknown``, ``scale_extreme``.
     """
@@ -63,6 +66,7 @@ class Segmentation:
     flags: tuple[str, ...]
     time_h: float | None = None
     scale_between: tuple[float, float] | None = None
+    clusters: NDArray[np.bool_] | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -73,6 +77,11 @@ class Segmentation:
     def confluence(self) -> float:
         """Fraction of the image that is cell, 0..1."""
         return float(self.mask.mean())
+
+    @property
+    def cluster_fraction(self) -> float | None:
+        """Fraction of the image that is in dense clusters, 0..1; None where they were not told apart."""
+        return None if self.clusters is None else float(self.clusters.mean())
 
     @property
     def cell_area_um2(self) -> float | None:
@@ -125,11 +134,7 @@ class Segmenter:
         cache: Path | bool = True,
     ) -> None:
         self.config = config or SegmentConfig()
-        if self.config.clusters != "include":
-            raise UsageError(
-                f"clusters={self.config.clusters} is not available in this version of c6seg; "
-                "dense clusters are always included. Leave the option out or say include."
-            )
+        check_policy(self.config)
         self.bundle = model if isinstance(model, Bundle) else open_bundle(model)
         self.model_sha256 = self.bundle.sha256()  # now: the bundle may be gone when the tables are written
         self.engine: Engine = engine or open_engine(
@@ -138,6 +143,11 @@ class Segmenter:
         self.preprocess = Preprocess(self.bundle.spec.preprocess)
         # scales that images of one size share, by height and width; a batch finds them before it begins
         self.scales: dict[tuple[int, int], FoundScale] = {}
+        self.other: Segmenter | None = None  # the second network, where two tell clusters
+        if self.config.cluster_model is not None:
+            alone = {"clusters": "include", "cluster_model": None, "threshold": None}
+            config = self.config.model_copy(update=alone)
+            self.other = Segmenter(self.config.cluster_model, config, threads=threads, cache=cache)
 
     @property
     def threshold(self) -> float:
@@ -160,6 +170,10 @@ class Segmenter:
         scaling = self.scaling(size_hw, frame.pixel_size_um, found)
         probability = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, scaling.network_hw)
         mask = np.zeros(size_hw, np.bool_) if nothing else probability >= self.threshold
+        clusters = None
+        if self.config.clusters != "include":
+            clusters = self._clusters(frame, mask, scaling.factor if found is None else found.factor)
+            mask &= ~clusters
         overexposed = not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
         return Segmentation(
             name=frame.name,
@@ -173,6 +187,7 @@ class Segmenter:
             flags=flags(scaling, flat=flat, confluence=float(mask.mean()), overexposed=overexposed),
             time_h=frame.time_h,
             scale_between=scaling.between,
+            clusters=clusters,
         )
 
     def must_find_scale(self, pixel_size_um: float | None) -> bool:
@@ -205,6 +220,16 @@ class Segmenter:
     ) -> Scaling:
         """Decide at which size the network sees an image; see :func:`~c6seg.inference.scale.decide_scale`."""
         return decide_scale(self.bundle.spec.scale, self.config, size_hw, pixel_size_um, found)
+
+    def _clusters(self, frame: Frame, mask: NDArray[np.bool_], factor: float) -> NDArray[np.bool_]:
+        """Dense clusters, (Y, X), whether they are in the mask or not."""
+        if frame.pixels.max() == frame.pixels.min():
+            return np.zeros(mask.shape, np.bool_)
+        size_um = self.config.pixel_size_um or frame.pixel_size_um
+        cell_px = cell_width_px(self.bundle.spec.scale, pixel_size_um=size_um, factor=factor)
+        if self.other is not None:
+            return compare_masks(frame.pixels, mask, self.other.segment(frame).mask, cell_px=cell_px)
+        return find_clusters(frame.pixels, mask, cell_px=cell_px)
 
     def _probability(self, frame: Frame, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         height, width = (int(size) for size in frame.pixels.shape[:2])
