@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from c6seg.data.images import Frame, find_images, read_image
-from c6seg.inference.quality import FEATURELESS, contrast_ratio, shows_nothing
+from c6seg.data.synthetic import SceneStyle, simulate_image
+from c6seg.inference.quality import FEATURELESS, contrast_ratio, quality_flags, shows_nothing
 from c6seg.inference.segmenter import Segmenter
+from c6seg.transforms.preprocess import resize, to_grey
 
 
 @pytest.mark.parametrize("blur", [0, 0.7, 1.5])
@@ -39,3 +43,36 @@ def test_a_field_of_noise_is_empty(tiny_bundle):
     found = Segmenter(tiny_bundle).segment(Frame(noise, "noise"))
     assert found.confluence == 0
     assert "empty_field" in found.flags
+
+
+def quality(pixels, factor=1.0):
+    return quality_flags(lambda top, end: pixels[top:end], pixels.shape[:2], to_grey(pixels), factor)
+
+
+def test_blur_and_slopes_of_light_are_flagged_and_the_photograph_itself_is_not(shared_data):
+    pixels = read_image(shared_data / "t98g/images/set05.tif").pixels
+    assert quality(pixels) == ()
+    assert quality(ndimage.gaussian_filter(pixels.astype(np.float32), 4)) == ("out_of_focus",)
+    light = np.linspace(0.75, 1.25, pixels.shape[1], dtype=np.float32)
+    assert quality(pixels * light) == ("uneven_light",)
+
+
+def test_a_finer_copy_of_a_sharp_photograph_is_sharp_at_the_scale_of_the_model(shared_data):
+    pixels = read_image(shared_data / "t98g/images/set05.tif").pixels.astype(np.float32)
+    finer = resize(pixels, (pixels.shape[0] * 3, pixels.shape[1] * 3))
+    assert quality(finer, factor=1 / 3) == ()
+    assert quality(finer) == ("out_of_focus",)
+
+
+def test_a_full_layer_of_small_cells_is_something():
+    style = SceneStyle.random(np.random.default_rng(3))
+    style = replace(style, region_fraction=1.0, packing=1.0, diameter_px=12.0, wall=0.0, floaters=0.0, debris=0.0)
+    layer = simulate_image(size_hw=(256, 320), seed=3, style=style)
+    assert (layer.labels > 0).mean() > 0.9
+    assert contrast_ratio(layer.pixels) < FEATURELESS
+    assert not shows_nothing(layer.pixels)
+    assert quality(layer.pixels) == ()
+
+
+def test_tiny_images_get_no_words():
+    assert quality(np.eye(20, dtype=np.uint8)) == ()

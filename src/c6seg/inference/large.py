@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.regions import RowReader
-from c6seg.inference.quality import shows_nothing
+from c6seg.inference.quality import quality_flags, shows_nothing
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, middle
 from c6seg.inference.segmenter import OVEREXPOSED_FRACTION, Segmenter, flags
 from c6seg.inference.survey import BAND_PX, Reducer, band_rows, survey
@@ -104,6 +104,9 @@ class LargeImage:
         size_um, found = self.scaling.pixel_size_um, self._survey
         overexposed = not found.flat and found.saturated > OVEREXPOSED_FRACTION
         confluence = self._cells / pixels
+        words: tuple[str, ...] = ()
+        if not found.nothing:
+            words = quality_flags(self._reader.rows, self._reader.size_hw, found.small, self.scaling.factor)
         return LargeSegmentation(
             name=self._name,
             index=0,
@@ -113,7 +116,7 @@ class LargeImage:
             confluence=confluence,
             cell_area_um2=None if size_um is None else self._cells * size_um**2,
             uncertainty=self._doubt / pixels,
-            flags=flags(self.scaling, flat=found.flat, confluence=confluence, overexposed=overexposed),
+            flags=flags(self.scaling, flat=found.flat, confluence=confluence, overexposed=overexposed, more=words),
             small=found.small,
             small_mask=self._small_mask.picture() >= 0.5,
             scale=self.scaling.factor,

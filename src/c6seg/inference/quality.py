@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c6seg.transforms.preprocess import to_grey
+from c6seg.inference.fine_structure import band_energy, like_noise, sharpness, windows
+from c6seg.transforms.preprocess import resize, to_grey
 
 BLOCK_PX = 16
 FEWEST_BLOCKS = 64
 FEATURELESS = 1.8
-"""Below this ratio of local contrasts an image shows noise only. Measured: noise, white and blurred, up to 1.75;
-simulated full layers from 2.1; the 81 real images of the development data from 8.2."""
+"""Below this ratio of local contrasts an image may show noise only. Measured: noise, white and blurred, up to 1.75;
+full layers of small simulated cells from 1.34, which :func:`~c6seg.inference.fine_structure.like_noise` tells apart;
+the 81 real images of the development data from 8.2."""
+
+BLURRED = -1.05
+"""Below this :func:`~c6seg.inference.fine_structure.sharpness` an image is out of focus; see ``bench_flags.py``."""
+
+UNEVEN = 0.6
+"""Above this :func:`unevenness` the light of an image is uneven; see ``bench_flags.py``."""
+
+LIGHT_PX = 32
+"""Side of the picture that the light is read from, px."""
 
 
 def contrast_ratio(pixels: NDArray[np.generic]) -> float | None:
@@ -58,9 +71,72 @@ def ratio(contrasts: NDArray[np.float32]) -> float:
     return float(strong / weak) if weak > 0 else float("inf")
 
 
+def unevenness(picture: NDArray[np.float32], contrast: float) -> float:
+    """Range of the light over an image, in units of the contrast of what it shows.
+
+    The light is a surface of second degree through the whole image: slopes and vignettes are its kind, cells are not.
+
+    Parameters
+    ----------
+    picture
+        (Y, X), grey, the image or a reduced copy.
+    contrast
+        Strong local contrast: 95th percentile of :func:`local_contrasts`.
+    """
+    small = resize(picture, (LIGHT_PX, LIGHT_PX))
+    y, x = np.mgrid[-1 : 1 : LIGHT_PX * 1j, -1 : 1 : LIGHT_PX * 1j]
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    light = terms @ np.linalg.lstsq(terms, small.reshape(-1).astype(np.float64), rcond=None)[0]
+    return float(np.ptp(light) / contrast) if contrast > 0 else 0.0
+
+
+def quality_flags(
+    rows: Callable[[int, int], NDArray[np.generic]],
+    size_hw: tuple[int, int],
+    picture: NDArray[np.float32],
+    factor: float,
+) -> tuple[str, ...]:
+    """Give the word ``out_of_focus`` or ``uneven_light`` where it is true; none for images too small to tell.
+
+    Blur takes the contrast that light is measured by, so light is judged in images that are in focus only.
+
+    Parameters
+    ----------
+    rows
+        Gives the rows from the first to before the second, (rows, X) or (rows, X, 3), of the image.
+    size_hw
+        Its height and width, px.
+    picture
+        (y, x), grey, the image or a reduced copy.
+    factor
+        Magnification that brings the image to the scale of the model.
+    """
+    if not enough_blocks(size_hw):
+        return ()
+    cut = windows(rows, size_hw, factor)
+    sharp = sharpness(band_energy(cut))
+    contrast = float(np.percentile([local_contrasts(one) for one in cut], 95)) if min(cut.shape[1:]) >= BLOCK_PX else 0
+    if sharp is not None and sharp < BLURRED:
+        return ("out_of_focus",)
+    return ("uneven_light",) if unevenness(picture, contrast) > UNEVEN else ()
+
+
+def looks_empty(found: float | None, rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int]) -> bool:
+    """Whether an image shows noise only, by its ratio of local contrasts and, where that is low, its fine structure.
+
+    Parameters
+    ----------
+    found
+        As :func:`contrast_ratio` gives it.
+    rows, size_hw
+        As :func:`quality_flags` takes them.
+    """
+    return found is not None and found < FEATURELESS and like_noise(band_energy(windows(rows, size_hw)))
+
+
 def shows_nothing(pixels: NDArray[np.generic]) -> bool:
     """Whether an image has one grey value only, or noise only; stretching its contrast would make cells of noise."""
     if pixels.max() == pixels.min():
         return True
-    found = contrast_ratio(pixels)
-    return found is not None and found < FEATURELESS
+    size_hw = (int(pixels.shape[0]), int(pixels.shape[1]))
+    return looks_empty(contrast_ratio(pixels), lambda top, bottom: pixels[top:bottom], size_hw)

@@ -13,11 +13,11 @@ from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError
 from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks, find_clusters
 from c6seg.inference.engine import Engine, open_engine
-from c6seg.inference.quality import enough_blocks, shows_nothing
+from c6seg.inference.quality import enough_blocks, quality_flags, shows_nothing
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, decide_scale, find_scale, middle
 from c6seg.inference.tiling import predict
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
-from c6seg.transforms.preprocess import Preprocess, resize
+from c6seg.transforms.preprocess import Preprocess, resize, to_grey
 
 EMPTY_CONFLUENCE = 0.005
 """Below this confluence a field is flagged ``empty_field``."""
@@ -52,7 +52,8 @@ class Segmentation:
     clusters
         bool (Y, X), True = dense cluster, whether the model marks it or not; None where clusters are included.
     flags
-        Words: ``empty_field``, ``overexposed``, ``no_contrast``, ``scale_unknown``, ``scale_extreme``.
+        Words: ``empty_field``, ``no_contrast``, ``out_of_focus``, ``overexposed``, ``scale_extreme``,
+        ``scale_unknown``, ``uneven_light``.
     """
 
     name: str
@@ -175,6 +176,8 @@ class Segmenter:
             clusters = self._clusters(frame, mask, scaling.factor if found is None else found.factor)
             mask &= ~clusters
         overexposed = not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
+        grey = to_grey(frame.pixels)
+        words = () if nothing else quality_flags(lambda top, end: grey[top:end], size_hw, grey, scaling.factor)
         return Segmentation(
             name=frame.name,
             index=frame.index,
@@ -184,7 +187,7 @@ class Segmenter:
             scale=scaling.factor,
             scale_source=scaling.source,
             uncertainty=float(np.mean(4 * probability * (1 - probability))),
-            flags=flags(scaling, flat=flat, confluence=float(mask.mean()), overexposed=overexposed),
+            flags=flags(scaling, flat=flat, confluence=float(mask.mean()), overexposed=overexposed, more=words),
             time_h=frame.time_h,
             scale_between=scaling.between,
             clusters=clusters,
@@ -253,10 +256,12 @@ class Segmenter:
         )
 
 
-def flags(scaling: Scaling, *, flat: bool, confluence: float, overexposed: bool) -> tuple[str, ...]:
+def flags(
+    scaling: Scaling, *, flat: bool, confluence: float, overexposed: bool, more: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Words about an image, sorted; see :class:`Segmentation`."""
     words = {"no_contrast": flat, "empty_field": confluence < EMPTY_CONFLUENCE, "overexposed": overexposed}
-    return tuple(sorted([*scaling.flags, *(word for word, true in words.items() if true)]))
+    return tuple(sorted([*scaling.flags, *more, *(word for word, true in words.items() if true)]))
 
 
 def saturated_fraction(pixels: NDArray[np.generic]) -> float:

@@ -190,7 +190,7 @@ class _Figures:
         return Survey(
             limits=(low, high),
             flat=flat,
-            nothing=flat or (ratio is not None and ratio < quality.FEATURELESS),
+            nothing=flat or quality.looks_empty(ratio, self._reader.rows, self._reader.size_hw),
             saturated=self._tops.get(int(self._most), 0) / pixels if self._tops else 0.0,
             small=self._small.picture(),
         )
