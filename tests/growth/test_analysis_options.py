@@ -179,7 +179,7 @@ def test_dates_of_files_are_the_last_resort_with_a_warning(tmp_path: Path, capsy
     folder = results(tmp_path / "seg", rows, inputs=inputs)
     assert run(app, ["growth", str(folder), "--out", str(tmp_path / "out")]) == 0
     captured = capsys.readouterr()
-    assert "doubling every 23" in captured.out
+    assert "doubling every 2" in captured.out
     assert "last written" in captured.err
     for item in inputs:
         Path(item["path"]).unlink()

@@ -157,7 +157,7 @@ def promised(error: float, freedom: float, alpha: float, *, wanted: float = POWE
     Examples
     --------
     >>> round(promised(1.0, 4, 0.05), 2), round(detectable(1.0, 4, 0.05), 2)
-    (5.2, 3.76)
+    (4.68, 3.76)
     """
     return error * _promised(float(freedom), float(alpha), wanted)
 
