@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from c6seg.inference.overlay import OUTLINE_RGB, overlay, write_overlay
+from c6seg.inference.overlay import CLUSTER_RGB, OUTLINE_RGB, overlay, write_overlay
 
 
 def test_the_line_lies_just_outside_the_mask() -> None:
@@ -37,3 +37,13 @@ def test_any_image_has_an_overlay(shape: tuple[int, ...], tmp_path: Path) -> Non
 def test_a_large_picture_is_reduced() -> None:
     picture = overlay(np.zeros((300, 1000), np.uint8), np.ones((300, 1000), bool), max_side_px=200)
     assert picture.shape == (60, 200, 3)
+
+
+def test_clusters_have_a_colour_of_their_own() -> None:
+    cells, clusters = np.zeros((60, 60), bool), np.zeros((60, 60), bool)
+    cells[10:20, 10:20] = True
+    clusters[35:50, 35:50] = True
+    picture = overlay(np.zeros((60, 60), np.uint8), cells, clusters)
+    assert (picture[9, 10:20] == OUTLINE_RGB).all()
+    assert (picture[34, 35:50] == CLUSTER_RGB).all()
+    np.testing.assert_array_equal(overlay(np.zeros((60, 60), np.uint8), cells)[:30, :30], picture[:30, :30])

@@ -74,6 +74,7 @@ def test_options_reach_the_manifest(images: Path, tmp_path: Path, tiny_bundle: P
     assert manifest["options"] == {
         "pixel_size_um": None,
         "clusters": "include",
+        "cluster_model": None,
         "threshold": 0.4,
         "engine": "openvino:cpu",
         "precision": "f32",
@@ -106,7 +107,8 @@ def test_some_bad_files_are_exit_1_and_only_bad_ones_2(
         (["--out", "out", "--precision", "f16"], "precision = 'f16'"),
         (["--out", "out", "--engine", "opnvino"], "Unknown engine 'opnvino'. Did you mean 'openvino'?"),
         (["--out", "out", "--engine", "torch:gpu"], "Unknown device of the engine torch 'gpu'. Did you mean 'cpu'?"),
-        (["--out", "out", "--clusters", "exclude"], "not available"),
+        (["--out", "out", "--clusters", "excluded"], "clusters = 'excluded'"),
+        (["--out", "out", "--cluster-model", "unet-mobilenetv2"], "leave out --cluster-model"),
         (["--out", "out", "--model", "unet-mobilenet"], "Unknown model 'unet-mobilenet'"),
         (["--out", "out", "--model", "some/where"], "no bundle folder 'some/where'"),
         (["--out", "file/out"], "Cannot make folder"),

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data import decode
+from c6seg.data.mask_values import mask_values
 from c6seg.errors import ImageNotFoundError, ImageReadError, UsageError
 from c6seg.runtime import atomic_path
 
@@ -264,8 +265,8 @@ def _is_image(path: Path, root: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
 
 
-def write_mask(path: str | Path, mask: NDArray[np.bool_]) -> None:
-    """Write a mask, 255 = cell, whole or not at all.
+def write_mask(path: str | Path, mask: NDArray[np.bool_], clusters: NDArray[np.bool_] | None = None) -> None:
+    """Write a mask, 255 = cell and 128 = cluster, whole or not at all.
 
     Parameters
     ----------
@@ -273,6 +274,8 @@ def write_mask(path: str | Path, mask: NDArray[np.bool_]) -> None:
         ``.png`` for one mask, ``.tif`` for one or a series.
     mask
         (Y, X) or (T, Y, X); True = cell.
+    clusters
+        Of the same shape; True = cluster and no cell. None = there are none.
 
     Raises
     ------
@@ -282,7 +285,7 @@ def write_mask(path: str | Path, mask: NDArray[np.bool_]) -> None:
         The file cannot be written.
     """
     path = Path(path)
-    values = np.asarray(mask, dtype=bool).astype(np.uint8) * np.uint8(255)
+    values = mask_values(mask, clusters)
     suffix = path.suffix.lower()
     if not (suffix == ".png" and values.ndim == 2) and not (suffix in {".tif", ".tiff"} and values.ndim in {2, 3}):
         raise UsageError(

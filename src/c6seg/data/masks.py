@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.images import read_raw
+from c6seg.data.mask_values import CLUSTER_VALUE
 from c6seg.errors import AnnotationError, ImageReadError
 
 __all__ = ["labels_from_values", "read_labels"]
@@ -74,6 +75,8 @@ def labels_from_values(given: NDArray[np.generic], *, lossy: bool = False) -> ND
         if present.size == 2 and present[0] != 0:
             raise AnnotationError(f"has the two values {present[0]} and {present[1]}, neither of them 0.")
         return _parts(np.asarray(values > 0))
+    if set(present.tolist()) == {0, CLUSTER_VALUE, 255}:
+        return _parts(np.asarray(values == 255))  # clusters that `c6seg segment` reported are no cells
     if values.dtype == np.uint8 and _is_bimodal(np.asarray(values, dtype=np.uint8), lossy=lossy):
         return _parts(np.asarray(values, dtype=np.uint8) >= 128)
     if lossy:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from c6seg.config import GrowthConfig
 from c6seg.data.images import image_name, read_raw
+from c6seg.data.mask_values import cells_of
 from c6seg.errors import DataError
 from c6seg.growth.measure import Measurement, read_measurements
 from c6seg.growth.names import parse_name
@@ -199,7 +200,7 @@ class Library:
                     pixels = read_raw(path, frame=page)
                 except DataError:
                     return None
-                return np.asarray(pixels != 0) if pixels.ndim == 2 else None
+                return cells_of(pixels) if pixels.ndim == 2 else None
         return None
 
     def pixel_size_um(self, image: str) -> float | None:

@@ -128,6 +128,7 @@ def options_key(segmenter: Segmenter) -> str:
     """Hash of everything but the images that decides the outputs: model, options, engine, version."""
     values = {
         "model": segmenter.model_sha256,
+        "cluster_model": None if segmenter.other is None else segmenter.other.model_sha256,
         "config": segmenter.config.model_dump(mode="json"),
         "engine": [segmenter.engine.name, segmenter.engine.device, segmenter.engine.precision],
         "c6seg": runtime.versions()["c6seg"],

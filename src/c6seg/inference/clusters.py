@@ -38,7 +38,8 @@ TEXTURE, BRIGHTNESS = 2.0, 1.5
 ``THICK`` on half of the material of ``benchmarks/bench_clusters.py``."""
 
 THICK = 1.0
-"""Widths of a cell that a cluster measures across its narrowest place; a single rounded cell is narrower."""
+"""Widths of a cell that a cluster measures across its narrowest place. A single rounded cell is narrower, unless it is
+so bright that the window of the measures spreads its light."""
 
 RIM = 0.5
 """Parts as narrow as this, in widths of a cell, still belong to a cluster that is thick elsewhere."""
@@ -140,14 +141,19 @@ def measure(pixels: NDArray[np.generic], cells: Bools, *, cell_px: float) -> Mea
         return None
     grey = resize(to_grey(pixels), (cells.shape[0], cells.shape[1]))
     grey = grey - np.median(grey)
-    sigma = SIGMA * CELL_PX
-    mean = ndimage.gaussian_filter(grey, sigma)
-    texture = np.sqrt(np.maximum(ndimage.gaussian_filter(grey * grey, sigma) - mean * mean, 0))
-    brightness = ndimage.gaussian_filter(np.maximum(grey, 0), sigma)
+    texture = _texture(grey)
+    brightness = ndimage.gaussian_filter(np.maximum(grey, 0), SIGMA * CELL_PX)
     usual = float(np.median(texture[cells])), float(np.median(brightness[cells]))
     if min(usual) <= 0:
         return None
     return Measures((texture / usual[0]).astype(np.float32), (brightness / usual[1]).astype(np.float32))
+
+
+def _texture(grey: Floats) -> Floats:
+    """Take the standard deviation in a Gaussian window about each pixel."""
+    mean = ndimage.gaussian_filter(grey, SIGMA * CELL_PX)
+    variance = ndimage.gaussian_filter(grey * grey, SIGMA * CELL_PX) - mean * mean
+    return np.asarray(np.sqrt(np.maximum(variance, 0)), dtype=np.float32)
 
 
 def cell_width_px(trained: ScaleSpec, *, pixel_size_um: float | None, factor: float) -> float:

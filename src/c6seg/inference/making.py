@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from c6seg import runtime
 from c6seg.data.images import Frame, image_name, probe, read_frames, write_mask
 from c6seg.data.mask_rows import write_mask_rows
+from c6seg.data.mask_values import mask_values
 from c6seg.data.regions import MORE_BY_ROWS, RowReader, open_rows
-from c6seg.errors import C6segError, DataError, OutputError
+from c6seg.errors import C6segError, DataError, ImageTooLargeError, OutputError
 from c6seg.inference.forecast import announce, forecast
 from c6seg.inference.journal import Journal
 from c6seg.inference.large import LargeImage
@@ -167,10 +168,10 @@ class Maker:
         ((frame, found),) = pictures
         begin()
         outputs = [f"masks/{name}.png"]
-        write_mask(self.folder / outputs[0], found.mask)
+        write_mask(self.folder / outputs[0], found.mask, self._reported(found))
         if self.segmenter.config.overlays:
             outputs.append(f"overlays/{name}.jpg")
-            write_overlay(self.folder / outputs[1], frame.pixels, found.mask)
+            write_overlay(self.folder / outputs[1], frame.pixels, found.mask, found.clusters)
         well, time_h = self.hints(name)
         return [measurement_row(found, well=well, time_h=time_h)], outputs
 
@@ -189,9 +190,9 @@ class Maker:
                 folder = stack.enter_context(runtime.atomic_folder(self.folder / outputs[1]))
             write = stack.enter_context(_mask_pages(self.folder / outputs[0], frames))
             for frame, found in pictures:
-                write(found.mask)
+                write(mask_values(found.mask, self._reported(found)))
                 if folder is not None:
-                    write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, found.mask)
+                    write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, found.mask, found.clusters)
                 rows.append(measurement_row(found, well=well))
         return rows, outputs
 
@@ -199,6 +200,11 @@ class Maker:
         self, name: str, reader: RowReader, begin: Callable[[], None], tell: Callable[[float], None] | None
     ) -> tuple[list[dict[str, Any]], list[str]]:
         """Write an image that is read by rows; neither it nor its mask lies in memory whole."""
+        if self.segmenter.config.clusters != "include":  # what cells look like is known when all of them were seen
+            raise ImageTooLargeError(
+                f"Image '{name}' is {reader.size_hw[1]}x{reader.size_hw[0]} px and is read by rows, where dense "
+                "clusters cannot be told apart. Crop it, or segment it with --clusters include."
+            )
         image = LargeImage(self.segmenter, reader, name, tell)
         announce(forecast(self.segmenter, reader, image.plan, name))
         begin()
@@ -210,6 +216,10 @@ class Maker:
             write_overlay(self.folder / outputs[1], found.small, found.small_mask)
         well, time_h = self.hints(name)
         return [measurement_row(found, well=well, time_h=time_h)], outputs
+
+    def _reported(self, found: Segmentation) -> NDArray[np.bool_] | None:
+        """Clusters that get a value of their own in the mask file; None = none do."""
+        return found.clusters if self.segmenter.config.clusters == "report" else None
 
     def _segmentations(
         self, path: Path, frames: int, tell: Callable[[float], None] | None
@@ -243,14 +253,13 @@ def why_not(error: Exception, path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _mask_pages(path: Path, frames: int) -> Iterator[Callable[[NDArray[np.bool_]], None]]:
-    """Give a function that appends one mask to a multi-page TIFF, which takes its name when all are there."""
+def _mask_pages(path: Path, frames: int) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Give a function that appends the values of a mask to a TIFF, which takes its name when all are there."""
     import tifffile
 
     with runtime.atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=frames > 2000) as writer:
 
-        def write(mask: NDArray[np.bool_]) -> None:
-            page = mask.astype(np.uint8) * np.uint8(255)
+        def write(page: NDArray[np.uint8]) -> None:
             writer.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
 
         yield write

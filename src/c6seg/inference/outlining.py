@@ -12,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from c6seg import runtime
 from c6seg.data.images import image_name, read_frames
+from c6seg.data.mask_values import cells_of
 from c6seg.data.outline_files import CocoWriter, open_coco, open_geojson, open_imagej
 from c6seg.data.outlines import trace
 from c6seg.errors import ConfigError, ImageTooLargeError, did_you_mean
@@ -114,7 +113,7 @@ class Outlines:
             with contextlib.ExitStack() as stack:
                 adders = [stack.enter_context(opened(target, series=series)) for opened, target in due]
                 for frame in read_frames(mask, max_pixels=self.max_pixels):
-                    outlines = trace(np.asarray(frame.pixels, dtype=bool))
+                    outlines = trace(cells_of(frame.pixels))
                     for add in adders:
                         add(frame.index, outlines)
                     if self._coco is not None:

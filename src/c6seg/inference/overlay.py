@@ -14,13 +14,20 @@ from c6seg.transforms.preprocess import contrast_limits, raise_contrast, to_grey
 OUTLINE_RGB = (255, 140, 0)
 """Orange: told from grey with any colour vision, and from both dark cells and bright halos."""
 
+CLUSTER_RGB = (86, 180, 233)
+"""Sky blue, for clusters: told from the orange of cells with any colour vision (Wong, Nature Methods 8 (2011) 441)."""
+
 MAX_SIDE_PX = 2048
 _TINT = 0.10
 _LARGE_PX = 1_000_000
 
 
 def overlay(
-    pixels: NDArray[np.generic], mask: NDArray[np.bool_], *, max_side_px: int = MAX_SIDE_PX
+    pixels: NDArray[np.generic],
+    mask: NDArray[np.bool_],
+    clusters: NDArray[np.bool_] | None = None,
+    *,
+    max_side_px: int = MAX_SIDE_PX,
 ) -> NDArray[np.uint8]:
     """Draw the outline of a mask, and a breath of its colour inside, on the contrast-stretched image.
 
@@ -30,6 +37,8 @@ def overlay(
         (Y, X) or (Y, X, 3).
     mask
         bool (Y, X), True = cell.
+    clusters
+        bool (Y, X), True = dense cluster, drawn in :data:`CLUSTER_RGB`; None = there are none.
     max_side_px
         A larger picture is reduced to this.
 
@@ -40,19 +49,21 @@ def overlay(
     """
     grey = _grey_bytes(pixels)
     factor = min(1.0, max_side_px / max(grey.shape))
+    areas = [(mask, OUTLINE_RGB)] + ([] if clusters is None else [(clusters, CLUSTER_RGB)])
     if factor < 1:
         size_hw = (max(1, round(grey.shape[0] * factor)), max(1, round(grey.shape[1] * factor)))
         grey = _reduce(grey, size_hw)
-        mask = _reduce(mask.astype(np.uint8) * np.uint8(255), size_hw) >= 128
-    # the line lies just outside the mask, so that thin processes stay visible
-    line = _grown(mask, max(1, round(max(grey.shape) / 1000))) & ~mask
+        areas = [(_reduce(area.astype(np.uint8) * np.uint8(255), size_hw) >= 128, colours) for area, colours in areas]
+    picture = np.repeat(grey[..., None], 3, axis=2)
     levels = np.arange(256, dtype=np.float32)
-    picture = np.empty((*grey.shape, 3), np.uint8)
-    for channel, colour in enumerate(OUTLINE_RGB):
-        tinted = np.round(levels + _TINT * (colour - levels)).astype(np.uint8)
-        plane = np.where(mask, tinted[grey], grey)
-        plane[line] = colour
-        picture[..., channel] = plane
+    for area, colours in areas:
+        # the line lies just outside the area, so that thin processes stay visible
+        line = _grown(area, max(1, round(max(grey.shape) / 1000))) & ~area
+        for channel, colour in enumerate(colours):
+            tinted = np.round(levels + _TINT * (colour - levels)).astype(np.uint8)
+            plane = np.where(area, tinted[grey], picture[..., channel])
+            plane[line] = colour
+            picture[..., channel] = plane
     return picture
 
 
@@ -83,7 +94,9 @@ def _grown(mask: NDArray[np.bool_], by_px: int) -> NDArray[np.bool_]:
     return mask
 
 
-def write_overlay(path: Path, pixels: NDArray[np.generic], mask: NDArray[np.bool_]) -> None:
+def write_overlay(
+    path: Path, pixels: NDArray[np.generic], mask: NDArray[np.bool_], clusters: NDArray[np.bool_] | None = None
+) -> None:
     """Write an overlay as JPEG, whole or not at all.
 
     Raises
@@ -92,5 +105,5 @@ def write_overlay(path: Path, pixels: NDArray[np.generic], mask: NDArray[np.bool
         It cannot be written.
     """
     with atomic_path(path) as temporary:
-        picture = Image.fromarray(overlay(pixels, mask))
+        picture = Image.fromarray(overlay(pixels, mask, clusters))
         save_picture(picture, temporary, format="JPEG", quality=90, subsampling=0)

@@ -86,6 +86,7 @@ def measurement_row(
         "pixel_size_um": found.pixel_size_um,
         "confluence": round(found.confluence, 6),
         "cell_area_um2": None if found.cell_area_um2 is None else round(found.cell_area_um2, 2),
+        "cluster_fraction": _cluster_fraction(found),
         "uncertainty": round(found.uncertainty, 6),
         "flags": " ".join(found.flags),
         "scale": round(found.scale, 4),
@@ -94,6 +95,11 @@ def measurement_row(
         "scale_upper": None if found.scale_between is None else found.scale_between[1],
     }
     return {**dict.fromkeys(COLUMNS), **known}
+
+
+def _cluster_fraction(found: Segmentation | LargeSegmentation) -> float | None:
+    fraction = found.cluster_fraction if isinstance(found, Segmentation) else None
+    return None if fraction is None else round(fraction, 6)
 
 
 def write_tables(result: BatchResult, segmenter: Segmenter, *, seconds: float, recursive: bool) -> None:
@@ -119,6 +125,14 @@ def _calibration(spec: BundleSpec) -> dict[str, Any] | None:
     return None if spec.calibration is None else spec.calibration.model_dump(mode="json", exclude={"note"})
 
 
+def _other(segmenter: Segmenter) -> dict[str, Any] | None:
+    """Name the second network; None = there is none."""
+    if segmenter.other is None:
+        return None
+    spec = segmenter.other.bundle.spec
+    return {"name": spec.name, "version": spec.version, "sha256": segmenter.other.model_sha256}
+
+
 def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursive: bool) -> dict[str, Any]:
     bundle, spec = segmenter.bundle, segmenter.bundle.spec
     return {
@@ -132,6 +146,7 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
             "licence": spec.licence,
             "calibration": _calibration(spec),
         },
+        "cluster_model": _other(segmenter),
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},
         "engine": describe(segmenter.engine),

@@ -103,8 +103,19 @@ def segment(
     fast: Annotated[
         bool, typer.Option("--fast", help="For small computers: the network sees 704x512 pixels at most.")
     ] = False,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Mean over the four flips of the image: takes four times as long.")
+    ] = False,
     clusters: Annotated[
-        str | None, typer.Option(metavar="POLICY", help="Dense clusters: include, the only one in this version.")
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="Dense clusters of dead or detached cells: include (part of the mask), exclude, or report (apart).",
+        ),
+    ] = None,
+    cluster_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME_OR_DIR", help="Model of another pre-training: clusters are where the two disagree."),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
@@ -133,7 +144,9 @@ def segment(
         "pixel_size_um": pixel_size,
         "scale": scale,
         "fast": fast or None,
+        "flips": flips or None,
         "clusters": clusters,
+        "cluster_model": cluster_model,
         "threshold": threshold,
         "engine": engine,
         "precision": precision,
