@@ -204,6 +204,9 @@ class SegmentConfig(Config):
         "(auto); by pixel size alone; or never (native)",
     )
     fast: bool = Field(False, description="the network sees no more pixels than 704x512 has, the paper's least size")
+    flips: bool = Field(
+        False, description="mean of the probabilities over four flips of the image, in four times the time"
+    )
     clusters: Literal["include", "exclude", "report"] = Field(
         "include",
         description="dense clusters of dead or detached cells: part of the mask, left out of it, or apart from it",

@@ -24,6 +24,9 @@ BLURRED = -1.05
 UNEVEN = 0.6
 """Above this :func:`unevenness` the light of an image is uneven; see ``bench_flags.py``."""
 
+LIGHT_SIDE_PX = 256
+"""Sides below which, at the scale of the model, a few cells look like uneven light, px."""
+
 LIGHT_PX = 32
 """Side of the picture that the light is read from, px."""
 
@@ -118,7 +121,8 @@ def quality_flags(
     contrast = float(np.percentile([local_contrasts(one) for one in cut], 95)) if min(cut.shape[1:]) >= BLOCK_PX else 0
     if sharp is not None and sharp < BLURRED:
         return ("out_of_focus",)
-    return ("uneven_light",) if unevenness(picture, contrast) > UNEVEN else ()
+    large = min(size_hw) * min(1.0, factor) >= LIGHT_SIDE_PX
+    return ("uneven_light",) if large and unevenness(picture, contrast) > UNEVEN else ()
 
 
 def looks_empty(found: float | None, rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int]) -> bool:

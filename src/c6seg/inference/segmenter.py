@@ -13,6 +13,7 @@ from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError
 from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks, find_clusters
 from c6seg.inference.engine import Engine, open_engine
+from c6seg.inference.flips import FlippingEngine
 from c6seg.inference.quality import enough_blocks, quality_flags, shows_nothing
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, decide_scale, find_scale, middle
 from c6seg.inference.tiling import predict
@@ -141,6 +142,8 @@ class Segmenter:
         self.engine: Engine = engine or open_engine(
             self.bundle, self.config.engine, precision=self.config.precision, threads=threads, cache=cache
         )
+        if self.config.flips and not isinstance(self.engine, FlippingEngine):
+            self.engine = FlippingEngine(self.engine)
         self.preprocess = Preprocess(self.bundle.spec.preprocess)
         # scales that images of one size share, by height and width; a batch finds them before it begins
         self.scales: dict[tuple[int, int], FoundScale] = {}

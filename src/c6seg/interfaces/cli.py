@@ -106,6 +106,9 @@ def segment(
     flips: Annotated[
         bool, typer.Option("--flips", help="Mean over the four flips of the image: takes four times as long.")
     ] = False,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Mean over the four flips of the image: takes four times as long.")
+    ] = False,
     clusters: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +147,7 @@ def segment(
         "pixel_size_um": pixel_size,
         "scale": scale,
         "fast": fast or None,
+        "flips": flips or None,
         "flips": flips or None,
         "clusters": clusters,
         "cluster_model": cluster_model,

@@ -1,0 +1,54 @@
+"""Mean over mirror images: the network sees a picture four times, and its errors partly cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c6seg.inference.engine import Engine
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
+"""Axes that are turned round, of (N, C, H, W)."""
+
+
+class FlippingEngine:
+    """An engine that gives the mean of its probabilities over the four flips of what it sees.
+
+    Parameters
+    ----------
+    engine
+        Runs each of them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def name(self) -> str:
+        """Of the engine beneath."""
+        return self._engine.name
+
+    @property
+    def device(self) -> str:
+        """Of the engine beneath."""
+        return self._engine.device
+
+    @property
+    def precision(self) -> str:
+        """Of the engine beneath."""
+        return self._engine.precision
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Of the engine beneath."""
+        return list(getattr(self._engine, "notes", ()))
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give probabilities (N, 1, H, W) for network inputs (N, 3, H, W)."""
+        total = np.zeros((batch.shape[0], 1, *batch.shape[2:]), np.float32)
+        for axes in FLIPS:
+            found = self._engine.run(np.ascontiguousarray(np.flip(batch, axes)))
+            total += np.flip(found, axes)
+        return total / np.float32(len(FLIPS))
