@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.regions import RowReader
-from c6seg.inference.quality import quality_flags, shows_nothing
+from c6seg.inference.quality import enough_blocks, quality_flags, shows_nothing
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, middle
 from c6seg.inference.segmenter import OVEREXPOSED_FRACTION, Segmenter, flags
 from c6seg.inference.survey import BAND_PX, Reducer, band_rows, survey
@@ -146,7 +146,7 @@ class LargeImage:
 
 def _found_scale(segmenter: Segmenter, reader: RowReader) -> FoundScale | None:
     """Scale of an image that carries none, found from its middle."""
-    if not segmenter.must_find_scale(reader.pixel_size_um):
+    if not segmenter.must_find_scale(reader.pixel_size_um) or not enough_blocks(reader.size_hw):
         return None
     if reader.size_hw in segmenter.scales:
         return segmenter.scales[reader.size_hw]
