@@ -229,7 +229,7 @@ def test_a_forecast_warns_of_too_little_memory(
     tiny_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tifffile.imwrite(tmp_path / "scan.tif", culture(300, 200))
-    segmenter = segmenter_with(tiny_bundle)
+    segmenter = segmenter_with(tiny_bundle, pixel_size_um=1.0)
     reader = open_rows(tmp_path / "scan.tif", max_pixels=10**6, least_px=1)
     assert reader is not None
     monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 100.0)

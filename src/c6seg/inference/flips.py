@@ -51,4 +51,5 @@ class FlippingEngine:
         for axes in FLIPS:
             found = self._engine.run(np.ascontiguousarray(np.flip(batch, axes)))
             total += np.flip(found, axes)
-        return total / np.float32(len(FLIPS))
+        total /= len(FLIPS)
+        return total
