@@ -106,9 +106,6 @@ def segment(
     flips: Annotated[
         bool, typer.Option("--flips", help="Mean over the four flips of the image: takes four times as long.")
     ] = False,
-    flips: Annotated[
-        bool, typer.Option("--flips", help="Mean over the four flips of the image: takes four times as long.")
-    ] = False,
     clusters: Annotated[
         str | None,
         typer.Option(
@@ -147,7 +144,6 @@ def segment(
         "pixel_size_um": pixel_size,
         "scale": scale,
         "fast": fast or None,
-        "flips": flips or None,
         "flips": flips or None,
         "clusters": clusters,
         "cluster_model": cluster_model,
