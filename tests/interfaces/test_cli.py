@@ -73,6 +73,9 @@ def test_options_reach_the_manifest(images: Path, tmp_path: Path, tiny_bundle: P
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["options"] == {
         "pixel_size_um": None,
+        "scale": "auto",
+        "fast": False,
+        "flips": False,
         "clusters": "include",
         "cluster_model": None,
         "threshold": 0.4,
