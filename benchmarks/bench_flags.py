@@ -45,7 +45,7 @@ def main() -> None:
     report.say(f"Images with the flag, {options.half} half\n")
     report.table(("images", "n", "copies", *WORDS), rows)
     simulated = [simulate_image(size_hw=(256, 320), seed=seed).pixels for seed in range(3 if options.quick else 30)]
-    report.say("Simulated cultures of all looks, all in focus by design\n")
+    report.say("Simulated cultures of all looks, some lit unevenly or a little out of focus\n")
     report.table(("images", "n", "copies", *WORDS), [row("simulated", "as they are", lambda pixels: pixels, simulated)])
     large = np.tile(read_image(find_images([shared("t98g", "images")])[0]).pixels, (2, 3))[:1952, :2592]
     grey = to_grey(large)

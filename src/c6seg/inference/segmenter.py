@@ -48,8 +48,8 @@ class Segmentation:
         Who said the pixel size: ``user``, ``file``, or ``unknown``; ``estimated``: nobody, and ``scale`` was found from
         the image.
     uncertainty
-        Mean over the image of 4 p (1 - p): 0 = every pixel decided, 1 = every pixel undecided. A measure to rank
-        images by, not a calibrated error.
+        Mean over the image of 4 p (1 - p): 0 = every pixel decided, 1 = every pixel undecided. Finds odd
+        images; not a calibrated error.
     clusters
         bool (Y, X), True = dense cluster, whether the model marks it or not; None where clusters are included.
     flags
