@@ -140,6 +140,8 @@ def flips(report: Report, plain: Segmenter, items: Sequence[Any]) -> None:
     rows = []
     for name in ("t98g", "livecell"):
         some = [item for item in items[0::2] if name in item.image.parts]
+        if not some:
+            continue
         line = [name, str(len(some))]
         for segmenter in (plain, mean):
             found = [measure(segmenter, item, "as they are") for item in some]
