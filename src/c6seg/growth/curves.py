@@ -83,9 +83,10 @@ def fit_growth(
 
     Exponential, logistic, Gompertz and Richards laws, and that of cells which grow unhindered and overlap at random,
     are fitted, each without and with a lag: the exponential to the times before the culture fills
-    ``config.saturation`` of the field, the others to all. AICc on the times before saturation chooses, and a simpler
-    law stays where the others are not clearly better. The exponential phase is where the chosen law has at least
-    three quarters of its unhindered rate.
+    ``config.saturation`` of the field, the others to all. AICc on the times before saturation weighs them; a simpler
+    law is shown where the others are not clearly better, and the rate is averaged. A single jump competes with them:
+    where it wins, there is no growth. The exponential phase is where the shown law has at least three quarters of its
+    unhindered rate.
 
     The intervals come from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says, to
     noise whose level and correlation in time are drawn from what the residuals allow; so they hold with eight times and
