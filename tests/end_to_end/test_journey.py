@@ -18,7 +18,7 @@ from c6seg.data.synthetic import simulate_image, write_culture, write_png
 
 MEASUREMENTS = (
     "image,frame,time_h,well,width_px,height_px,pixel_size_um,confluence,cell_area_um2,cluster_fraction,object_count,"
-    "mean_object_area_um2,uncertainty,flags"
+    "mean_object_area_um2,uncertainty,flags,scale,scale_source,scale_lower,scale_upper"
 )
 SCORES = (
     "image,input_size,score_size,tp,fp,fn,tn,dice,iou,precision,recall,boundary_f1,hd95_px,confluence_true,"

@@ -19,7 +19,7 @@ from c6seg.growth.fits.selection import (
     Bools,
     Candidate,
     akaike_weights,
-    average_rate,
+    best_rate,
     between_fields,
     choose,
     draw,
@@ -84,9 +84,9 @@ def fit_growth(
     Exponential, logistic, Gompertz and Richards laws, and that of cells which grow unhindered and overlap at random,
     are fitted, each without and with a lag: the exponential to the times before the culture fills
     ``config.saturation`` of the field, the others to all. AICc on the times before saturation weighs them; a simpler
-    law is shown where the others are not clearly better, and the rate is averaged. A single jump competes with them:
-    where it wins, there is no growth. The exponential phase is where the shown law has at least three quarters of its
-    unhindered rate.
+    law stays where the others are not clearly better. The rate is that of the chosen law; of a culture that starts
+    crowded it is averaged over the laws. A single jump competes with them: where it wins, there is no growth. The
+    exponential phase is where the chosen law has at least three quarters of its unhindered rate.
 
     The intervals come from ``config.bootstrap`` refits of all laws, as many of each as its Akaike weight says, to
     noise whose level and correlation in time are drawn from what the residuals allow; so they hold with eight times and
@@ -142,7 +142,7 @@ def fit_growth(
         shift = mask_shift(hours, values, chosen, mask_error, arcsine=mask_error_arcsine)
         rates = rates + shift * rng.standard_normal(len(rates))
     jump = _jump(time, candidates, weights, options.confidence)
-    found = Found(chosen, average_rate(candidates), _interval(rates, options.confidence), jump)
+    found = Found(chosen, best_rate(candidates, chosen), _interval(rates, options.confidence), jump)
     refusal = refuse_after(hours, values, early, found, options)
     if refusal is not None:
         return replace(refusal, error_per_h=error)

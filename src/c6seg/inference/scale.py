@@ -50,6 +50,11 @@ FEWEST = 0.003
 """Part of the picture that must be cell for its surety to count; a speck may be sure."""
 
 
+SURE = 0.84
+"""A network that is nowhere surer of cells than this sees none: it makes some of the texture of an empty field.
+Measured: 25 real images, at their best magnification, 0.85 to 0.995; 10 simulated fields without cells up to 0.84."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundScale:
     """An estimate of the magnification that brings an image to the scale of a network.
@@ -165,7 +170,7 @@ def find_scale(stretched: Floats, probability: Callable[[Floats], Floats], thres
     """
     surety = np.array([_surety(probability(_part(stretched, factor)), threshold) for factor in FACTORS])
     best = int(surety.argmax())
-    if surety[best] == 0:
+    if surety[best] < SURE:
         return FoundScale(1.0, FACTORS[0], FACTORS[-1], 0.0)
     alike = np.flatnonzero(surety >= surety[best] - ALIKE)
     kept = FACTORS.index(1.0)

@@ -13,7 +13,7 @@ from c6seg.growth.fits.resampling import resample
 from c6seg.growth.fits.selection import (
     Candidate,
     akaike_weights,
-    average_rate,
+    best_rate,
     between_fields,
     choose,
     fit_candidates,
@@ -60,14 +60,14 @@ def test_many_bent_laws_together_are_no_likelier_beforehand_than_the_straight_on
     assert np.mean(without) < np.mean(with_costs) - 0.1
 
 
-def test_the_average_over_laws_lies_between_them_and_leaves_out_the_improbable() -> None:
+def test_of_a_crowded_start_the_rate_is_averaged_and_of_a_sparse_one_it_is_that_of_the_law() -> None:
     found = [one for one in candidates_of(3) if one.grows]
-    sure = [replace(found[0], aicc=0.0, cost=0.0), replace(found[1], aicc=40.0, cost=0.0)]
-    assert average_rate(sure) == pytest.approx(found[0].fit.parameters[R], rel=1e-12)
     alike = [replace(found[0], aicc=0.0, cost=0.0), replace(found[1], aicc=0.0, cost=0.0)]
-    rates = sorted(one.fit.parameters[R] for one in alike)
-    assert rates[0] < average_rate(alike) < rates[1]
-    assert average_rate(alike) == pytest.approx(np.sqrt(rates[0] * rates[1]))
+    assert best_rate(alike, alike[0]) == found[0].fit.parameters[R]
+    crowded = [replace(one, fit=replace(one.fit, fitted=one.fit.fitted + 0.2)) for one in alike]
+    assert best_rate(crowded, crowded[0]) == pytest.approx(np.sqrt(np.prod([one.fit.parameters[R] for one in alike])))
+    crowded[1] = replace(crowded[1], aicc=4.0)
+    assert best_rate(crowded, crowded[0]) == pytest.approx(found[0].fit.parameters[R], rel=1e-12)
 
 
 def test_a_jump_is_never_the_chosen_law() -> None:

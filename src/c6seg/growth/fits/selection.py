@@ -47,6 +47,8 @@ GROWING_TIMES, GROWING = 4, 0.25
 LATE = 0.25
 # One jump in the pictures passes for growth; its place is sought, which costs as much as a parameter in AIC.
 SOUGHT = 2.0
+# Confluence from which on a culture starts crowded.
+CROWDED = 0.2
 # Laws less probable than this part of the best one are left out of the averaged rate, as in Occam's window (Madigan and
 # Raftery, J. Am. Stat. Assoc. 89 (1994) 1535): the rate of a law that hardly fits may be anything. With a twentieth,
 # rates of simulated Gompertz cultures came out 11 % too fast, with a fifth right.
@@ -185,12 +187,17 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     return next(one for one in grows if one.aicc + one.cost <= best.aicc + best.cost + ALIKE)
 
 
-def average_rate(candidates: Sequence[Candidate]) -> float:
-    """Return the growth rate averaged over the laws, each as it is probable, per hour.
+def best_rate(candidates: Sequence[Candidate], chosen: Candidate) -> float:
+    """Return the growth rate of the chosen law, per hour; of a crowded start, that of all laws.
 
-    Burnham and Anderson 2002, section 4.2. Where two laws describe the data alike, the rate of either alone would lie
-    at the edge of what both leave possible. The jump, which has no rate, is left to the interval.
+    In a sparse culture the laws begin alike, and the simplest one gives the rate that was seen. Of a culture that
+    starts crowded, unhindered growth was never seen: its rate is inferred from the law, and where several describe the
+    data alike, that of one alone lies at the edge of what they leave possible. There it is averaged, each law being
+    counted as it is probable (Burnham and Anderson 2002, section 4.2). The jump, which has no rate, is left to the
+    interval.
     """
+    if chosen.fit.fitted[0] < CROWDED:
+        return float(chosen.fit.parameters[R])
     grows = [one for one in candidates if one.grows]
     weights = akaike_weights(grows)
     weights = np.where(weights >= WINDOW * weights.max(), weights, 0.0)

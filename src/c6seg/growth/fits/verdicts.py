@@ -45,7 +45,7 @@ class GrowthFit:
     model
         Law that AICc chose, the one that is drawn; None where no number is given.
     growth_rate_per_h, doubling_time_h
-        Rate r of unhindered growth, averaged over the laws as each is probable, and ln 2 / r.
+        Rate r of unhindered growth, where the culture starts crowded averaged over the laws, and ln 2 / r.
     lower, upper
         Interval of the doubling time, h.
     rate_lower, rate_upper
@@ -154,7 +154,7 @@ class Found:
     chosen
         The law that is shown.
     rate
-        Averaged over the laws, 1/h.
+        Of the chosen law or averaged, see :func:`~c6seg.growth.fits.selection.best_rate`, 1/h.
     rates
         Its interval.
     jump
