@@ -1,7 +1,8 @@
 """Dice against the scale of the images, with and without an estimate of it, on real images.
 
 Annotated images are made smaller and larger, their pixel size is taken away, and they are segmented as they come
-(``--scale native``), with the scale estimated (``auto``), and at the best of all magnifications (an oracle).
+(``--scale native``), with the scale estimated (``auto``), and, with ``--best``, at the best of all magnifications (an
+oracle).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def main() -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--every", type=int, default=3, metavar="N", help="take every Nth annotated image; default 3")
+    options.add_argument("--best", action="store_true", help="try all magnifications, too; takes twice as long")
     options.add_argument("--figure", type=Path, metavar="FILE", help="draw the table there")
     given = options.parse_args()
     report = Report("Dice against scale")
@@ -36,7 +38,7 @@ def main() -> None:
         items = [item for item in open_dataset(shared(name)).items if item.annotation is not None]
         items = items[: 3 if given.quick else None : given.every if name == "t98g" else 1]
         sizes = SIZES[::4] if given.quick else SIZES
-        rows = [_row(items, size, native, finding) for size in sizes]
+        rows = [_row(items, size, native, finding, given.best) for size in sizes]
         report.say(f"\n{name}, {len(items)} images\n")
         report.table(
             ("image at", "as it comes", "scale estimated", "best magnification", "estimate x size"),
@@ -49,7 +51,7 @@ def main() -> None:
     report.save(given.out)
 
 
-def _row(items: list[Any], size: float, native: Segmenter, finding: Segmenter) -> tuple[float, ...]:
+def _row(items: list[Any], size: float, native: Segmenter, finding: Segmenter, oracle: bool) -> tuple[float, ...]:
     scores, products = [], []
     for item in items:
         frame = read_image(item.image)
@@ -59,7 +61,7 @@ def _row(items: list[Any], size: float, native: Segmenter, finding: Segmenter) -
         true = item.annotation.mask(from_hw)
         found = finding.segment(Frame(pixels, item.name))
         plain = native.segment(Frame(pixels, item.name))
-        best = max(_dice(_at(native, pixels, factor), true) for factor in FACTORS)
+        best = max(_dice(_at(native, pixels, factor), true) for factor in FACTORS) if oracle else float("nan")
         scores.append((_dice(plain.probability, true), _dice(found.probability, true), best))
         products.append(found.scale * size)
     return (size, *np.mean(scores, axis=0), float(np.median(products)), min(products), max(products))
