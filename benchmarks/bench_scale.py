@@ -40,11 +40,15 @@ def main() -> None:
         sizes = SIZES[::4] if given.quick else SIZES
         rows = [_row(items, size, native, finding, given.best) for size in sizes]
         report.say(f"\n{name}, {len(items)} images\n")
-        report.table(
-            ("image at", "as it comes", "scale estimated", "best magnification", "estimate x size"),
-            [[f"x{row[0]:g}", *(f"{value:.3f}" for value in row[1:4]), f"{row[4]:.2f} ({row[5]:.2f} to {row[6]:.2f})"]
-             for row in rows],
-        )  # fmt: skip
+        titles = ["image at", "as it comes", "scale estimated", "best magnification", "estimate x size"]
+        cells = [
+            [f"x{row[0]:g}", *(f"{value:.3f}" for value in row[1:4]), f"{row[4]:.2f} ({row[5]:.2f} to {row[6]:.2f})"]
+            for row in rows
+        ]
+        for line in (titles, *cells):
+            if not given.best:
+                del line[3]
+        report.table(titles, cells)
         curves[name] = rows
     if given.figure:
         _draw(given.figure, curves)
@@ -90,7 +94,8 @@ def _draw(path: Path, curves: dict[str, list[tuple[float, ...]]]) -> None:
         sizes = [row[0] for row in rows]
         for column, label, look in ((3, "best magnification", "k:"), (2, "scale estimated", "C0o-"),
                                     (1, "as it comes", "C1s--")):  # fmt: skip
-            axis.plot(sizes, [row[column] for row in rows], look, label=label)
+            if not np.isnan(rows[0][column]):
+                axis.plot(sizes, [row[column] for row in rows], look, label=label)
         axis.set(xscale="log", xlabel="image resized by", title=name)
         axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axis.minorticks_off()
