@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,13 @@ from c6seg import api
 from c6seg.config import SegmentConfig
 from c6seg.data.datasets import open_dataset
 from c6seg.data.images import Frame, read_image
-from c6seg.inference.scale import FACTORS, FoundScale, common_scale, find_scale, middle
+from c6seg.data.synthetic import simulate_image
+from c6seg.data.synthetic_style import SceneStyle
+from c6seg.inference.quality import shows_nothing
+from c6seg.inference.scale import FACTORS, find_scale, middle
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.shared_scale import recall_scales, share_scales
+from c6seg.inference.tables import measurement_row
 from c6seg.transforms.preprocess import resize
 
 
@@ -38,10 +43,10 @@ def test_the_surest_magnification_wins() -> None:
         return probability
 
     found = find_scale(picture, network, 0.5)
+    assert found is not None
     assert found.factor == 0.5
     assert (found.lower, found.upper) == (0.5, 0.5)
-    assert found.surety == pytest.approx(0.98)
-    assert find_scale(picture, lambda part: np.zeros(part.shape, np.float32), 0.5) == FoundScale(1.0, 0.4, 2.5, 0.0)
+    assert find_scale(picture, lambda part: np.zeros(part.shape, np.float32), 0.5) is None
     level = find_scale(picture, lambda part: np.full(part.shape, 0.9, np.float32), 0.5)
     assert (level.factor, level.lower, level.upper) == (1.0, FACTORS[0], FACTORS[-1])
 
@@ -53,14 +58,15 @@ def test_the_middle_is_in_the_middle() -> None:
     assert values[:3][columns].tolist() == [0, 1, 2]
 
 
-def test_one_scale_is_the_middle_one_of_those_with_cells() -> None:
-    several = [
-        FoundScale(factor, 0.4, 2.5, surety) for factor, surety in ((2.0, 0.9), (0.5, 0.9), (1.0, 0.0), (0.8, 1))
-    ]
-    assert common_scale(several).factor == 0.8
-    assert common_scale(several[2:3]).factor == 1.0
-    with pytest.raises(ValueError, match="No image"):
-        common_scale([])
+def test_an_empty_picture_first_does_not_fix_the_scale_of_those_that_follow(embedded: Segmenter) -> None:
+    later = Segmenter(embedded.bundle, embedded.config, engine=embedded.engine)
+    style = replace(SceneStyle.random(np.random.default_rng(4)), region_fraction=0.0, scatter=0.0, floaters=0.0)
+    empty = simulate_image(size_hw=(384, 512), seed=4, style=style).pixels
+    assert not shows_nothing(empty)
+    seen = later.segment(Frame(empty, "empty"))
+    assert (seen.scale, seen.scale_source, seen.scale_between) == (1.0, "unknown", None)
+    recall_scales(later, [measurement_row(seen)])
+    assert later.scales == {}
 
 
 @pytest.mark.parametrize("factor", [0.4, 2.5])

@@ -53,6 +53,34 @@ class Engine(Protocol):
         ...
 
 
+class EngineAround:
+    """An engine that runs another one; ``name``, ``device`` and ``precision`` are those of the one beneath.
+
+    Parameters
+    ----------
+    engine
+        The one beneath.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def name(self) -> str:
+        """Of the engine beneath."""
+        return self._engine.name
+
+    @property
+    def device(self) -> str:
+        """Of the engine beneath."""
+        return self._engine.device
+
+    @property
+    def precision(self) -> str:
+        """Of the engine beneath."""
+        return self._engine.precision
+
+
 def open_engine(
     bundle: Bundle,
     engine: str = "auto",

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from c6seg import runtime
 from c6seg.errors import BundleError, EngineError
-from c6seg.inference.engine import Engine
+from c6seg.inference.engine import Engine, EngineAround
 
 
-class GuardedEngine:
+class GuardedEngine(EngineAround):
     """An engine and what takes its place when it fails.
 
     ``name``, ``device`` and ``precision`` are those of the engine that runs now; ``notes`` say in words what was
@@ -30,25 +30,11 @@ class GuardedEngine:
     """
 
     def __init__(self, engine: Engine, spare: Callable[[], Engine], notes: Sequence[str] = ()) -> None:
-        self._engine, self._spare = engine, spare
+        super().__init__(engine)
+        self._spare = spare
         self._lock = threading.Lock()
         self._last = _label(engine) == "openvino on cpu in f32"  # nothing is left to take its place
         self.notes = list(notes)
-
-    @property
-    def name(self) -> str:
-        """Of the engine that runs now."""
-        return self._engine.name
-
-    @property
-    def device(self) -> str:
-        """Of the engine that runs now."""
-        return self._engine.device
-
-    @property
-    def precision(self) -> str:
-        """Of the engine that runs now."""
-        return self._engine.precision
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give probabilities (N, 1, H, W) for network inputs (N, 3, H, W).

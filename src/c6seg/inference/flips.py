@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.inference.engine import Engine
+from c6seg.inference.engine import EngineAround
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 """Axes that are turned round, of (N, C, H, W)."""
 
 
-class FlippingEngine:
+class FlippingEngine(EngineAround):
     """An engine that gives the mean of its probabilities over the four flips of what it sees.
 
     Parameters
@@ -21,24 +21,6 @@ class FlippingEngine:
     engine
         Runs each of them.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def name(self) -> str:
-        """Of the engine beneath."""
-        return self._engine.name
-
-    @property
-    def device(self) -> str:
-        """Of the engine beneath."""
-        return self._engine.device
-
-    @property
-    def precision(self) -> str:
-        """Of the engine beneath."""
-        return self._engine.precision
 
     @property
     def notes(self) -> Sequence[str]:

@@ -10,7 +10,7 @@ magnifications.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,17 +62,14 @@ class FoundScale:
     Parameters
     ----------
     factor
-        The estimate; 1 where no magnification shows cells.
+        The estimate.
     lower, upper
         Least and largest magnification at which the network is about as sure.
-    surety
-        Mean probability inside the mask at ``factor``; 0 where no magnification shows cells.
     """
 
     factor: float
     lower: float
     upper: float
-    surety: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,7 @@ def _factor(trained: ScaleSpec, config: SegmentConfig, pixel_size_um: float | No
     return kept, ["scale_extreme"] if kept != factor else []
 
 
-def find_scale(stretched: Floats, probability: Callable[[Floats], Floats], threshold: float) -> FoundScale:
+def find_scale(stretched: Floats, probability: Callable[[Floats], Floats], threshold: float) -> FoundScale | None:
     """Try magnifications on the middle of an image.
 
     Parameters
@@ -167,36 +164,26 @@ def find_scale(stretched: Floats, probability: Callable[[Floats], Floats], thres
         The network, tiles and all: a picture as ``stretched`` at some magnification to its probability of cell.
     threshold
         Probability from which a pixel is cell.
+
+    Returns
+    -------
+    FoundScale
+        None where no magnification shows cells.
     """
     surety = np.array([_surety(probability(_part(stretched, factor)), threshold) for factor in FACTORS])
     best = int(surety.argmax())
     if surety[best] < SURE:
-        return FoundScale(1.0, FACTORS[0], FACTORS[-1], 0.0)
+        return None
     alike = np.flatnonzero(surety >= surety[best] - ALIKE)
     kept = FACTORS.index(1.0)
     chosen = kept if kept in alike else best
-    return FoundScale(FACTORS[chosen], FACTORS[alike[0]], FACTORS[alike[-1]], float(surety[chosen]))
+    return FoundScale(FACTORS[chosen], FACTORS[alike[0]], FACTORS[alike[-1]])
 
 
 def middle(size_hw: tuple[int, int], side_px: int) -> tuple[slice, slice]:
     """Rows and columns of the middle of an image, ``side_px`` in each direction or all of it."""
     starts = [max(0, (size - side_px) // 2) for size in size_hw]
     return slice(starts[0], starts[0] + side_px), slice(starts[1], starts[1] + side_px)
-
-
-def common_scale(found: Iterable[FoundScale]) -> FoundScale:
-    """One scale for images that were taken alike: the median one of those that show cells.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    """
-    several = sorted(found, key=lambda one: one.factor)
-    seen = [one for one in several if one.surety > 0] or several
-    if not seen:
-        raise ValueError("No image to take the scale of.")
-    return seen[(len(seen) - 1) // 2]
 
 
 def _part(stretched: Floats, factor: float) -> Floats:

@@ -206,8 +206,10 @@ class Segmenter:
             and not (known and trained.pixel_size_um is not None)
         )
 
-    def find_scale(self, pixels: NDArray[np.generic]) -> FoundScale:
+    def find_scale(self, pixels: NDArray[np.generic]) -> FoundScale | None:
         """Estimate the magnification that brings an image to the scale of the model, or give that of its size.
+
+        None where no magnification shows cells.
 
         Parameters
         ----------
@@ -217,7 +219,7 @@ class Segmenter:
         size_hw = (int(pixels.shape[0]), int(pixels.shape[1]))
         return self.scales.get(size_hw) or self.find_scale_in(pixels[middle(size_hw, WINDOW_PX)])
 
-    def find_scale_in(self, pixels: NDArray[np.generic]) -> FoundScale:
+    def find_scale_in(self, pixels: NDArray[np.generic]) -> FoundScale | None:
         """Estimate the magnification from the middle of an image, (Y, X) or (Y, X, 3)."""
         return find_scale(self.preprocess.stretch(pixels), self._predict, self.threshold)
 
@@ -229,8 +231,6 @@ class Segmenter:
 
     def _clusters(self, frame: Frame, mask: NDArray[np.bool_], factor: float) -> NDArray[np.bool_]:
         """Dense clusters, (Y, X), whether they are in the mask or not."""
-        if frame.pixels.max() == frame.pixels.min():
-            return np.zeros(mask.shape, np.bool_)
         size_um = self.config.pixel_size_um or frame.pixel_size_um
         cell_px = cell_width_px(self.bundle.spec.scale, pixel_size_um=size_um, factor=factor)
         if self.other is not None:

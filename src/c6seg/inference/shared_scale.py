@@ -13,7 +13,7 @@ from c6seg.data.images import probe, read_image
 from c6seg.data.regions import LARGE_PX
 from c6seg.errors import DataError
 from c6seg.inference.quality import shows_nothing
-from c6seg.inference.scale import FoundScale, common_scale
+from c6seg.inference.scale import FoundScale
 from c6seg.inference.segmenter import Segmenter
 
 SAMPLES = 5
@@ -44,7 +44,7 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
         picks = np.unique(np.linspace(0, len(group) - 1, SAMPLES).round().astype(int))
         found = [one for pick in picks if (one := _found(segmenter, group[pick])) is not None]
         if found:
-            segmenter.scales[size_hw] = common_scale(found)
+            segmenter.scales[size_hw] = sorted(found, key=lambda one: one.factor)[(len(found) - 1) // 2]
 
 
 def recall_scales(segmenter: Segmenter, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -61,11 +61,11 @@ def recall_scales(segmenter: Segmenter, rows: Iterable[Mapping[str, Any]]) -> No
         size_hw = int(row["height_px"]), int(row["width_px"])
         if row.get("scale_source") == "estimated" and size_hw not in segmenter.scales:
             factor, lower, upper = (float(row[key]) for key in ("scale", "scale_lower", "scale_upper"))
-            segmenter.scales[size_hw] = FoundScale(factor, lower, upper, surety=1.0)
+            segmenter.scales[size_hw] = FoundScale(factor, lower, upper)
 
 
 def _found(segmenter: Segmenter, path: Path) -> FoundScale | None:
-    """Scale of the middle frame of an image or series; None where it shows nothing, is large, or cannot be read."""
+    """Scale of the middle frame of an image or series; None where it shows no cells, is large, or cannot be read."""
     try:
         info = probe(path, max_pixels=segmenter.config.max_pixels)
         if info.size_hw[0] * info.size_hw[1] >= LARGE_PX:

@@ -130,7 +130,7 @@ def fit_step(time_h: Floats, values: Floats, scale: Floats) -> Fit:
     from scipy.ndimage import median_filter
 
     # the median of three neighbours keeps a jump and loses an outlier, which would else make a jump beside it
-    jump = _best_jump(np.asarray(median_filter(values, 3, mode="nearest")), 1 / scale**2)
+    jump = best_jump(np.asarray(median_filter(values, 3, mode="nearest")), 1 / scale**2)
     weights = np.ones_like(values)
     for _ in range(3):  # an outlier moves the first fit and so hides among its residuals
         parameters = _two_levels(time_h, values, weights / scale**2, jump)
@@ -144,7 +144,7 @@ def fit_step(time_h: Floats, values: Floats, scale: Floats) -> Fit:
     return Fit(STEP.pinned(parameters, A, K), parameters, fitted, scale, weights, aic)
 
 
-def _best_jump(values: Floats, weights: Floats) -> int:
+def best_jump(values: Floats, weights: Floats) -> int:
     """Index of the last time before the jump that leaves the least weighted squares about two levels."""
     sums = np.cumsum(np.stack([weights, weights * values]), axis=1)
     before, after = sums[:, :-1], sums[:, -1:] - sums[:, :-1]

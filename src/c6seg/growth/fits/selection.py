@@ -50,8 +50,8 @@ SOUGHT = 2.0
 # Confluence from which on a culture starts crowded.
 CROWDED = 0.2
 # Laws less probable than this part of the best one are left out of the averaged rate, as in Occam's window (Madigan and
-# Raftery, J. Am. Stat. Assoc. 89 (1994) 1535): the rate of a law that hardly fits may be anything. With a twentieth,
-# rates of simulated Gompertz cultures came out 11 % too fast, with a fifth right.
+# Raftery, J. Am. Stat. Assoc. 89 (1994) 1535): the rate of a law that hardly fits may be anything. Where
+# the rates of all cultures were averaged, a twentieth made those of Gompertz 11 % too fast, a fifth left them right.
 WINDOW = 0.2
 # Times above saturation that show a plateau; a single one may be a picture out of focus.
 TIMES_OF_PLATEAU = 2

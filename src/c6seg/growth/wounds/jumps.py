@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from c6seg.growth.fits.fitting import HUBER
+from c6seg.growth.fits.fitting import HUBER, best_jump
 from c6seg.growth.wounds.law import Closing, Floats
 
 # Part of the level before a jump below which the gap counts as closed after it: then it closed too fast to be seen.
@@ -46,12 +46,10 @@ def find_jump(time_h: Floats, values: Floats, scale: Floats, fit: Closing) -> Ju
         Of the same values.
     """
     weight = scale**-2.0
-    size = np.cumsum(weight)
-    total, sums = size[-1], np.cumsum(weight * values)
-    # every place of the step at once: least squares by the levels before and after
-    gain = sums[:-1] ** 2 / size[:-1] + (sums[-1] - sums[:-1]) ** 2 / (total - size[:-1])
-    last = int(gain.argmax())
-    before, after = float(sums[last] / size[last]), float((sums[-1] - sums[last]) / (total - size[last]))
+    last = best_jump(values, weight)
+    before, after = (
+        float(np.average(values[part], weights=weight[part])) for part in (slice(last + 1), slice(last + 1, None))
+    )
     if after <= GONE * before or values[-1] <= GONE * before:
         return None
     steps = np.where(np.arange(values.size) <= last, before, after)
