@@ -16,6 +16,7 @@
     │   ├── EngineError (RuntimeError)     what runs a network cannot start, or failed while it ran
     │   └── WeightsNotFoundError (FileNotFoundError)
     ├── TrainingError (RuntimeError)       a training that cannot start or go on
+    │   └── DivergedError                  its loss is no longer a number
     ├── OutputError (OSError)              results cannot be written: disk full, no permission, name taken
     └── MissingExtraError (ImportError)    an optional part is not installed; the message has the install line
 
@@ -33,6 +34,7 @@ __all__ = [
     "C6segError",
     "ConfigError",
     "DataError",
+    "DivergedError",
     "EngineError",
     "ImageNotFoundError",
     "ImageReadError",
@@ -102,6 +104,10 @@ class WeightsNotFoundError(ModelError, FileNotFoundError):
 
 class TrainingError(C6segError, RuntimeError):
     """A training that cannot start or go on."""
+
+
+class DivergedError(TrainingError):
+    """A training whose loss is no longer a number."""
 
 
 class OutputError(C6segError, OSError):

@@ -15,7 +15,7 @@ from c6seg.config import SegmentConfig
 from c6seg.data.datasets import open_dataset
 from c6seg.data.images import read_image
 from c6seg.data.synthetic import write_dataset
-from c6seg.errors import ConfigError, DataError, OutputError, TrainingError, UsageError
+from c6seg.errors import ConfigError, DataError, DivergedError, OutputError, TrainingError, UsageError
 from c6seg.models.bundle import open_bundle
 from c6seg.training import run
 from c6seg.training.checkpoint import read_metrics
@@ -156,7 +156,7 @@ def test_a_damaged_checkpoint_is_one_line(tiny_data, tmp_path):
 
 
 def test_a_training_that_diverges_stops(tiny_data, tmp_path):
-    with pytest.raises(TrainingError, match="diverged"):
+    with pytest.raises(DivergedError, match="diverged"):
         train(tiny_data, tmp_path / "run", "learning_rate=1e30", "warmup_epochs=0", STEPS)
     assert not (tmp_path / "run/bundle").exists()
 

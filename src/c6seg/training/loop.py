@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from c6seg.config import TrainConfig
-from c6seg.errors import TrainingError
+from c6seg.errors import DivergedError
 from c6seg.models.encoders import find_encoder
 from c6seg.runtime import seed_for
 from c6seg.training.batches import Examples, steps_per_epoch, train_batches
@@ -112,8 +112,10 @@ class Training:
         ------
         KeyboardInterrupt
             After Ctrl-C, once the checkpoint is written.
+        DivergedError
+            The loss is no longer a number.
         TrainingError
-            The loss is no longer a number, or the checkpoint cannot be used.
+            The checkpoint cannot be used.
         """
         if resume and (self.out / LAST).is_file():
             self.progress = load_checkpoint(
@@ -133,7 +135,7 @@ class Training:
     def load_best(self) -> None:
         """Put the weights of the best epoch into the network."""
         if self.progress.best_epoch < 0:
-            raise TrainingError("No validation gave a loss that is a number; there is nothing to keep.")
+            raise DivergedError("No validation gave a loss that is a number; there is nothing to keep.")
         self.accelerator.wait_for_everyone()  # the main process may still be writing it
         state = torch.load(self.out / BEST, map_location="cpu", weights_only=True)
         self.raw.load_state_dict(state)
@@ -157,7 +159,7 @@ class Training:
             rate = learning_rate(config, progress.epoch * steps + progress.step, steps)
             loss, stopping = self._step(images, masks, rate, stop=stop[0])
             if not math.isfinite(loss):
-                raise TrainingError(
+                raise DivergedError(
                     f"The loss is {loss} in epoch {progress.epoch}, step {progress.step}: the training diverged. "
                     f"Try a lower learning_rate than {config.learning_rate:g}; the best epoch so far is kept."
                 )

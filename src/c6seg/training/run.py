@@ -107,7 +107,13 @@ def choose_items(
 
 
 def run_training(
-    items: TrainingSet, out: Path, config: TrainConfig, *, resume: bool = False, report: Report | None = None
+    items: TrainingSet,
+    out: Path,
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+    accept_worse: bool = False,
 ) -> Bundle:
     """Train, and write ``out/bundle``.
 
@@ -123,6 +129,8 @@ def run_training(
         Go on with the run in ``out``; of its options only ``epochs`` may differ.
     report
         Called after each step.
+    accept_worse
+        Write the bundle also where a network that started from a bundle did not become better than it.
 
     Returns
     -------
@@ -152,7 +160,7 @@ def run_training(
     start = _validate(training) if _starts_from_bundle(config) else None
     training.run(resume=resume)
     result = _validate(training)
-    if start is not None and is_worse(result, start):
+    if start is not None and not accept_worse and is_worse(result, start):
         raise TrainingError(
             f"After training the validation Dice is {result.dice():.3f}, at its start from '{config.network.init}' it "
             f"was {start.dice():.3f}: no bundle was written. Try a lower learning_rate or more images."
