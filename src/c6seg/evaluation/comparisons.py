@@ -134,9 +134,9 @@ def estimate_mean(scores: Scored, *, overlap: float = OVERLAP, level: float = LE
 
     Examples
     --------
-    >>> found = estimate_mean({("1", "a"): 0.8, ("1", "b"): 0.9, ("2", "a"): 0.7, ("2", "b"): 0.8})
+    >>> found = estimate_mean({(d, i): d == "1" and 0.9 or 0.8 for d in "12" for i in "abcde"})
     >>> round(found.mean, 3), round(found.spread, 3), found.reason
-    (0.8, 0.071, '2 divisions, at least 3 are needed')
+    (0.85, 0.071, '2 divisions, at least 3 are needed')
     """
     _check(scores, overlap, level)
     divisions = sorted({division for division, _ in scores})
@@ -157,7 +157,7 @@ def estimate_mean(scores: Scored, *, overlap: float = OVERLAP, level: float = LE
     found = replace(found, spread=float(means.std(ddof=1)))
     if reason := _too_few(found):
         return replace(found, reason=reason)
-    if float(np.ptp(values)) == 0.0:
+    if float(np.ptp(values)) < 1e-12:  # the rounding of a difference
         return replace(found, reason="all values are equal to the last digit")
     error, freedom = standard_error(values, division, image, overlap=overlap)
     return _with_interval(found, error, freedom, level)

@@ -5,29 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from c6seg.errors import UsageError
 from c6seg.evaluation.comparisons import OVERLAP
 from c6seg.studies.scores import Sizes
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Where the epochs of a run are written, for figure 4.
-
-    Parameters
-    ----------
-    configuration
-        Of the run.
-    split
-        Its division.
-    metrics
-        Its ``metrics.jsonl``; a file that is not there or is still growing gives the epochs that it has.
-    """
-
-    configuration: Mapping[str, str]
-    split: str
-    metrics: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +95,10 @@ class StudyInfo:
         Run and reason for each that failed.
     planned, done
         Runs.
-    curves, crop, clusters
-        For figures 4, 5 and 6; a figure without its material is left out.
+    epochs
+        For figure 4: factors, ``split``, ``epoch`` and ``val_dice`` or ``val_loss`` of every epoch of every run.
+    crop, clusters
+        For figures 5 and 6; a figure without its material is left out.
     facts
         What made the numbers: name to value, such as versions. Leave out times of day and places: the same results
         give the same report.
@@ -140,7 +124,7 @@ class StudyInfo:
     failures: Sequence[tuple[str, str]] = ()
     planned: int = 0
     done: int = 0
-    curves: Sequence[Curve] = ()
+    epochs: Sequence[Mapping[str, Any]] = ()
     crop: CropPicture | None = None
     clusters: Sequence[ClusterPicture] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
