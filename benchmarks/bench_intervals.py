@@ -134,12 +134,12 @@ def _t(mean: float, variance: float, freedom: float) -> Interval:
 
 
 def all_scores(scores: Floats, test: Floats, design: Design, rng: np.random.Generator) -> Interval:
-    """All K x N scores as if they were independent."""
+    """Take all K x N scores as if they were independent."""
     return _t(scores.mean(), scores.var(ddof=1) / scores.size, scores.size - 1)
 
 
 def division_means(scores: Floats, test: Floats, design: Design, rng: np.random.Generator) -> Interval:
-    """The means of the divisions as if they were independent."""
+    """Take the means of the divisions as if they were independent."""
     return _t(scores.mean(), scores.mean(1).var(ddof=1) / len(scores), len(scores) - 1)
 
 
@@ -157,7 +157,8 @@ def _bootstrap(scores: Floats, test: Floats, design: Design, rng: np.random.Gene
     images = rng.multinomial(design.images, np.full(design.images, 1 / design.images), size=number)
     k = len(scores)
     rows = rng.multinomial(k, np.full(k, 1 / k), size=number) if divisions else np.ones((number, k))
-    means = np.sum((rows @ table) * images, axis=1) / np.sum((rows @ present) * images, axis=1)
+    tested = np.sum((rows @ present) * images, axis=1)
+    means = (np.sum((rows @ table) * images, axis=1) / np.maximum(tested, 1))[tested > 0]
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -184,7 +185,7 @@ def crossed_effects(scores: Floats, test: Floats, design: Design, rng: np.random
 
 
 def ours(scores: Floats, test: Floats, design: Design, rng: np.random.Generator) -> Interval:
-    """The same, enlarged for training images that divisions share: what c6seg does."""
+    """Enlarge crossed effects for training images that divisions share: what c6seg does."""
     error, freedom = standard_error(*_codes(scores, test), overlap=design.train / design.images)
     return _t(scores.mean(), error**2, freedom)
 
