@@ -20,7 +20,7 @@ PACKAGE = Path(c6seg.__file__).parent
 # Lowest first. Rooms on one line are independent of each other, except those joined by "+".
 LAYERS = (
     {"errors"},
-    {"config+runtime+machine"},
+    {"config+runtime+machine+cluster"},
     {"transforms", "models"},
     {"data"},  # above transforms: its doctor uses the one conversion to grey
     {"inference", "growth"},
@@ -28,7 +28,7 @@ LAYERS = (
     {"training"},
     {"studies"},
     {"demo"},  # data and drawing of the demonstration; api runs it
-    {"api+api_data+api_growth+api_models+api_watch"},
+    {"api+api_data+api_growth+api_models+api_study+api_watch"},
     {"interfaces"},
 )
 RANK = {room: rank for rank, line in enumerate(LAYERS) for group in line for room in group.split("+")}

@@ -40,7 +40,7 @@ def finished(tiny_data, tmp_path_factory):
 @pytest.fixture
 def without_export(monkeypatch):
     """Leave out the export, which takes most of the time of a tiny training."""
-    monkeypatch.setattr(run, "_write", lambda training, spec: None)
+    monkeypatch.setattr(run, "_write", lambda training, spec, graphs: None)
     monkeypatch.setattr(run, "open_bundle", lambda folder: None)
 
 

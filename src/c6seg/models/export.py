@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from c6seg.errors import MissingExtraError
+from c6seg.models.graphs import GraphStore
 from c6seg.runtime import atomic_path
 
 try:
@@ -45,7 +46,13 @@ class _Probability(nn.Module):
         return torch.sigmoid(self.network(image))
 
 
-def export_network(network: nn.Module, folder: Path, *, weights: Literal["float16", "float32"] = "float16") -> None:
+def export_network(
+    network: nn.Module,
+    folder: Path,
+    *,
+    weights: Literal["float16", "float32"] = "float16",
+    graphs: Path | None = None,
+) -> None:
     """Write ``model.onnx`` and ``weights.safetensors`` into a folder.
 
     Parameters
@@ -57,6 +64,8 @@ def export_network(network: nn.Module, folder: Path, *, weights: Literal["float1
     weights
         Type on disk of convolution and matrix weights; batch-norm tensors stay float32. With float16 the probability
         changes by less than 0.01 and the bundle is half as large.
+    graphs
+        Folder in which graphs are kept; see :mod:`c6seg.models.graphs`. None = the graph is made anew.
     """
     from safetensors.torch import save_file
 
@@ -68,10 +77,16 @@ def export_network(network: nn.Module, folder: Path, *, weights: Literal["float1
     }
     with atomic_path(folder / WEIGHTS_NAME) as temporary:
         save_file(state, temporary)
-    model = _to_onnx(network)
-    _move_weights_out(model, folder / WEIGHTS_NAME)
+    store = None if graphs is None else GraphStore(graphs, folder / WEIGHTS_NAME, torch.__version__)
+    graph = None if store is None else store.find()
+    if graph is None:
+        model = _to_onnx(network)
+        _move_weights_out(model, folder / WEIGHTS_NAME)
+        graph = model.SerializeToString()
+        if store is not None:
+            store.keep(graph)
     with atomic_path(folder / ONNX_NAME) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+        temporary.write_bytes(graph)
 
 
 def _to_onnx(network: nn.Module) -> Any:

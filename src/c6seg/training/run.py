@@ -31,6 +31,7 @@ from c6seg.models.export import export_network
 from c6seg.models.network import build_network
 from c6seg.runtime import logger, make_folder, provenance, seed_for, write_json, write_text
 from c6seg.training.batches import Examples
+from c6seg.training.fragment import with_fragment
 from c6seg.training.loop import Report, Training
 from c6seg.training.outcome import describe_training
 from c6seg.training.validation import Validation, is_worse, validate
@@ -114,6 +115,7 @@ def run_training(
     resume: bool = False,
     report: Report | None = None,
     accept_worse: bool = False,
+    graphs: Path | None = None,
 ) -> Bundle:
     """Train, and write ``out/bundle``.
 
@@ -131,6 +133,8 @@ def run_training(
         Called after each step.
     accept_worse
         Write the bundle also where a network that started from a bundle did not become better than it.
+    graphs
+        Folder with exported graphs that may be used again; None = export anew.
 
     Returns
     -------
@@ -147,7 +151,7 @@ def run_training(
     network, mean, std = build_network(config.network, seed=seed_for(config.seed, "initial weights"))
     preprocess = config.preprocess
     preprocess = preprocess.model_copy(update={"mean": preprocess.mean or mean, "std": preprocess.std or std})
-    config = config.model_copy(update={"preprocess": preprocess})
+    config = with_fragment(config.model_copy(update={"preprocess": preprocess}), items.train)
     _check_batch(config)
     _check_sizes((*items.train, *items.val, *items.extra))
     training = Training(
@@ -176,7 +180,7 @@ def run_training(
             start=start,
             epoch=training.progress.best_epoch,
         )
-        _write(training, spec)
+        _write(training, spec, graphs)
     accelerator.wait_for_everyone()
     return open_bundle(out.absolute() / "bundle")
 
@@ -246,7 +250,7 @@ def _validate(training: Training) -> Validation:
     )
 
 
-def _write(training: Training, spec: BundleSpec) -> None:
+def _write(training: Training, spec: BundleSpec, graphs: Path | None) -> None:
     from c6seg.data.synthetic import simulate_image
 
     # A simulated picture: a bundle that is passed on must not carry somebody's photographs.
@@ -255,7 +259,7 @@ def _write(training: Training, spec: BundleSpec) -> None:
     network, _, _ = build_network(training.config.network.model_copy(update={"init": "random"}))
     network.load_state_dict(training.raw.state_dict())
     with tempfile.TemporaryDirectory() as folder:
-        export_network(network, Path(folder))
+        export_network(network, Path(folder), graphs=graphs)
         write_bundle(training.out / "bundle", spec=spec, source=Path(folder), example=example, predict=predict_pixels)
 
 

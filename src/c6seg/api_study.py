@@ -1,0 +1,155 @@
+"""The verbs of ``c6seg study``; :mod:`c6seg.api` offers them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from c6seg.studies.plan import Plan
+    from c6seg.studies.reporting import Report
+    from c6seg.studies.runner import Outcome
+    from c6seg.studies.spec import StudySpec
+
+PathLike = str | Path
+Progress = Callable[[float, int, str], None]
+
+
+def list_studies() -> list[StudySpec]:
+    """Return the studies that come with c6seg: the paper's experiments."""
+    from c6seg.studies import files
+
+    return [files.load_study(name) for name in files.list_studies()]
+
+
+def read_study(study: PathLike, *, overrides: Sequence[str] = ()) -> list[StudySpec]:
+    """Read a study and those that it includes, the included ones first.
+
+    Parameters
+    ----------
+    study
+        Name of one that comes with c6seg, or a YAML file.
+    overrides
+        ``key=value`` texts, such as ``splits.repeats=2``.
+
+    Raises
+    ------
+    ConfigError
+        Unknown study, key or value; the nearest name is offered.
+    """
+    from c6seg.studies.files import load_study, with_included
+
+    return with_included(load_study(study, list(overrides)), list(overrides))
+
+
+def plan_study(
+    study: PathLike,
+    *,
+    data: Sequence[PathLike] = (),
+    out: PathLike | None = None,
+    overrides: Sequence[str] = (),
+) -> Plan:
+    """List the runs of a study; nothing is trained. Data that are not there are assumed and listed as missing.
+
+    Parameters
+    ----------
+    study
+        Name of one that comes with c6seg, or a YAML file.
+    data
+        A folder that the study's paths are relative to, ``NAME=PATH`` texts, or one path for each data set.
+    out
+        Output folder, where hashes of files are kept and simulated data sets lie.
+    overrides
+        ``key=value`` texts.
+
+    Raises
+    ------
+    C6segError
+        A study that cannot be read, or that does not fit the data.
+    """
+    from c6seg.studies.build import make_plan
+    from c6seg.studies.data import Finder, data_names
+
+    specs = read_study(study, overrides=overrides)
+    folder = None if out is None else Path(out)
+    return make_plan(specs, Finder(data, folder, data_names(specs)))
+
+
+def run_study(
+    study: PathLike,
+    out: PathLike,
+    *,
+    data: Sequence[PathLike] = (),
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    retry: bool = False,
+    skip_missing: bool = False,
+    ray: str | None = None,
+    cpus: float = 1,
+    gpus: float = 0,
+    progress: Progress | None = None,
+) -> tuple[Outcome, list[Report]]:
+    """Do the runs of a study that are not done, and write its report. The same call again goes on.
+
+    Parameters
+    ----------
+    study, data, overrides
+        As in :func:`plan_study`.
+    out
+        Output folder; studies that share it share their runs.
+    only
+        ``KEY=VALUE`` texts: values of factors, or ``split=NAME``; a key given twice allows both.
+    retry
+        Do failed runs again.
+    skip_missing
+        Leave out trainings whose weights at the start are not on this machine.
+    ray
+        Address of a Ray cluster (``auto`` = the one of this machine); None = do the runs here, one after the other.
+    cpus, gpus
+        What a run takes of the cluster.
+    progress
+        Called with (runs done, runs in all, what is being done).
+
+    Returns
+    -------
+    tuple[Outcome, list[Report]]
+        How the runs ended, and the report of each study.
+
+    Raises
+    ------
+    C6segError
+        Something is wrong with the study, the data or the output folder; then nothing was started.
+    """
+    from c6seg.cluster import Resources
+    from c6seg.studies.carry_out import carry_out
+
+    folder = Path(out)
+    plan = plan_study(study, data=data, out=folder, overrides=overrides)
+    cluster = None if ray is None else (ray, Resources(cpus, gpus))
+    outcome = carry_out(
+        plan, folder, only=only, retry=retry, skip_missing=skip_missing, cluster=cluster, progress=progress
+    )
+    return outcome, report_study(study, out, overrides=overrides)
+
+
+def report_study(study: PathLike, out: PathLike, *, overrides: Sequence[str] = ()) -> list[Report]:
+    """Write the tables and figures of a study from what is done so far; no data are needed.
+
+    Parameters
+    ----------
+    study
+        Name of one that comes with c6seg, or a YAML file.
+    out
+        Output folder of its runs.
+    overrides
+        ``key=value`` texts.
+
+    Raises
+    ------
+    DataError
+        The study was not begun in this folder.
+    """
+    from c6seg.studies.reporting import report_of
+
+    return [report_of(Path(out), spec) for spec in read_study(study, overrides=overrides)]

@@ -1,0 +1,115 @@
+"""How the data sets of a study are divided; all competitors meet the same divisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from c6seg.data.splits import Split, make_splits, read_splits
+from c6seg.errors import DataError, UsageError
+from c6seg.runtime import seed_for
+from c6seg.studies.data import Entry, Source
+from c6seg.studies.spec import SplitSpec
+
+VALIDATION_SHARE = 0.2
+OWN = "own"
+"""Name of the division that a data set brings."""
+
+
+def divide(source: Source, spec: SplitSpec, *, seed: int) -> list[Split]:
+    """Divide a data set as the study says.
+
+    Parameters
+    ----------
+    source
+        The data set.
+    spec
+        How it is divided, unless it brings its own division.
+    seed
+        Decides which training images validate where its own division has none that do.
+
+    Raises
+    ------
+    UsageError
+        More images are asked for than there are.
+    DataError
+        A file of divisions cannot be read, does not fit, or mixes groups.
+    """
+    if source.spec.division == OWN:
+        return [own_division(source, seed=seed)]
+    entries = source.annotated
+    names = [entry.name for entry in entries]
+    if spec.file is not None:
+        return _from_file(source, spec, Path(spec.file))
+    wanted = spec.train + spec.val + spec.test
+    twice = _duplicates(entries)
+    there = len(names) - sum(len(same) - 1 for same in twice)
+    if wanted > there:
+        raise UsageError(
+            f"{spec.train} training + {spec.val} validation + {spec.test} test = {wanted} images are asked for, but "
+            f"'{source.place.path}' has {there} different annotated images. Ask for fewer: splits.train, splits.val, "
+            "splits.test."
+        )
+    groups = {entry.name: entry.group for entry in entries if entry.group is not None}
+    if (spec.grouped or spec.stratify) and not groups and not source.missing:
+        raise UsageError(f"'{source.place.path}' names no groups: take splits.grouped and splits.stratify out.")
+    return make_splits(
+        names,
+        counts=(spec.train, spec.val, spec.test),
+        repeats=spec.repeats,
+        seed=spec.seed,
+        groups=groups if spec.grouped and groups else None,
+        stratify=groups if spec.stratify and groups else None,
+        duplicates=twice,
+    )
+
+
+def own_division(source: Source, *, seed: int) -> Split:
+    """Return the division that a data set brings; where it has no training or no validation images, a fifth validates.
+
+    The fifth is drawn by seed of all images that are not for testing.
+    """
+    parts = {
+        part: [entry.name for entry in source.annotated if entry.split == part] for part in ("train", "val", "test")
+    }
+    if not (parts["train"] and parts["val"]):
+        free = [entry.name for entry in source.annotated if entry.split != "test"]
+        order = np.random.default_rng(seed_for(seed, "validation")).permutation(len(free))
+        count = max(1, round(VALIDATION_SHARE * len(free)))
+        parts["val"] = [free[number] for number in sorted(order[:count])]
+        parts["train"] = [free[number] for number in sorted(order[count:])]
+    if not parts["train"]:
+        raise UsageError(f"'{source.place.path}' has {len(source.annotated)} annotated images: too few to train on.")
+    return Split(OWN, tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]))
+
+
+def _from_file(source: Source, spec: SplitSpec, file: Path) -> list[Split]:
+    splits = read_splits(file, names=[entry.name for entry in source.annotated])
+    if len(splits) < spec.repeats:
+        raise UsageError(f"'{file}' has {len(splits)} divisions, splits.repeats asks for {spec.repeats}.")
+    if spec.grouped:
+        groups = {entry.name: entry.group for entry in source.annotated if entry.group is not None}
+        for split in splits:
+            _check_groups(split, groups, file)
+    return splits[: spec.repeats]
+
+
+def _check_groups(split: Split, groups: Mapping[str, str], file: Path) -> None:
+    seen: dict[str, str] = {}
+    for part in ("train", "val", "test"):
+        for name in split.part(part):
+            group = groups.get(name)
+            if group is not None and seen.setdefault(group, part) != part:
+                raise DataError(
+                    f"'{file}': images of group '{group}' are in {seen[group]} and in {part} of {split.name}, but "
+                    "splits.grouped says that they stay together. Make the file again: c6seg data split --grouped."
+                )
+
+
+def _duplicates(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    same: dict[str, list[str]] = {}
+    for entry in entries:
+        same.setdefault(entry.picture, []).append(entry.name)
+    return [tuple(names) for names in same.values() if len(names) > 1]

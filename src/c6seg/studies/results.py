@@ -1,0 +1,158 @@
+"""What a study asked for and what is known of it so far: ``OUT/NAME/plan.json``, and the rows of its scores."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from c6seg.errors import DataError
+from c6seg.runtime import write_json
+from c6seg.studies.ledger import Ledger, Record
+from c6seg.studies.plan import Plan
+from c6seg.studies.scores import ScoreRow
+from c6seg.studies.work import counts_file
+
+FORMAT = "c6seg-plan/1"
+PLAN_FILE = "plan.json"
+
+
+@dataclass
+class Progress:
+    """How far a study is.
+
+    Parameters
+    ----------
+    runs
+        Keys of its runs, those that they start from left out, in the order of the plan.
+    states
+        Number of runs in each state; ``waiting`` were never begun.
+    failures
+        Records of those that failed or diverged.
+    """
+
+    runs: list[str] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    failures: list[Record] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all runs are done."""
+        return self.states["done"] == len(self.runs)
+
+
+def write_plans(plan: Plan, out: Path) -> None:
+    """Write what each study of a plan asks for; a report needs that and the ledger, and no data."""
+    for spec in plan.specs:
+        points = [point.as_dict() for point in plan.points if point.study == spec.name]
+        value = {
+            "format": FORMAT,
+            "study": spec.model_dump(mode="json"),
+            "data": {
+                source.name: {**asdict(source.place), "images": len(source.entries)}
+                for source in plan.sources
+                if source.name in spec.data
+            },
+            "points": points,
+        }
+        write_json(out / spec.name / PLAN_FILE, value)
+
+
+def read_plan(out: Path, name: str) -> dict[str, Any]:
+    """Read what a study asked for.
+
+    Raises
+    ------
+    DataError
+        The study was not begun in this folder, or by another version.
+    """
+    path = out / name / PLAN_FILE
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = value["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"Study '{name}' was not begun in '{out}': run it first, c6seg study run {name}.") from error
+    if found != FORMAT:
+        raise DataError(f"'{path}' is of another version ({found}; this one reads {FORMAT}). Run the study again.")
+    return value
+
+
+def collect(out: Path, name: str) -> tuple[list[ScoreRow], Progress]:
+    """Read the rows of all tests of a study that are there; those of runs that are not done yet are left out.
+
+    Parameters
+    ----------
+    out
+        Output folder.
+    name
+        Of the study.
+
+    Raises
+    ------
+    DataError
+        The study was not begun in this folder, or the ledger is of another version.
+    """
+    ledger = Ledger(out, create=False)
+    progress = Progress()
+    rows: list[ScoreRow] = []
+    for point in read_plan(out, name)["points"]:
+        record = ledger.read(point["job"])
+        if point["job"] not in progress.runs:
+            _count(point["job"], record, progress)
+        for asked in point["tests"] if record is not None and record.state == "done" else ():
+            rows += _rows(counts_file(ledger.run_folder(point["job"]), asked["key"]), asked, point["split"])
+    return rows, progress
+
+
+def curves(out: Path, name: str) -> list[dict[str, Any]]:
+    """Losses and validation Dice by epoch of every run of a study: factors, ``split``, ``epoch`` and what was noted."""
+    ledger = Ledger(out, create=False)
+    found = []
+    for point in read_plan(out, name)["points"]:
+        file = ledger.run_folder(point["job"]) / "metrics.jsonl"
+        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+            try:
+                values = json.loads(line)
+            except ValueError:  # the last line of a run at work
+                continue
+            found.append({**point["configuration"], "split": point["split"], **values})
+    return found
+
+
+def _count(key: str, record: Record | None, progress: Progress) -> None:
+    progress.runs.append(key)
+    progress.states["waiting" if record is None else record.state] += 1
+    if record is not None and record.state in {"failed", "diverged"}:
+        progress.failures.append(record)
+
+
+def _rows(path: Path, asked: Mapping[str, Any], split: str) -> list[ScoreRow]:
+    """Rows of one test; none where it is not scored yet."""
+    if not path.is_file():
+        return []
+    groups = dict(zip(asked["names"], asked["groups"], strict=True))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            counts = {
+                row["image"]: {key: int(row[key]) for key in ("tp", "fp", "fn", "tn")} for row in csv.DictReader(file)
+            }
+        return [
+            ScoreRow(
+                configuration=asked["configuration"],
+                split=split,
+                image=name,
+                input_size=asked["input_size"],
+                score_size=asked["score_size"],
+                group=groups[name],
+                **counts[name],
+            )
+            for name in asked["names"]
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"Counts in '{path}' cannot be read ({error}): remove the file and run the study again."
+        ) from error
