@@ -89,8 +89,8 @@ class Comparison:
         Of the pairs; a positive mean is in favour of the first.
     unpaired
         Scores of either that have no counterpart and were left out.
-    better
-        Images on which the first is better on average.
+    better, worse
+        Images on which the first is better, or worse, on average.
     p_holm
         ``difference.p`` after Holm's correction over the family that it belongs to.
     family
@@ -100,6 +100,7 @@ class Comparison:
     difference: Estimate
     unpaired: int = 0
     better: int = 0
+    worse: int = 0
     p_holm: float | None = None
     family: int = 1
 
@@ -181,8 +182,13 @@ def compare(first: Scored, second: Scored, *, overlap: float = OVERLAP, level: f
     by_image: dict[str, list[float]] = {}
     for (_, image), value in differences.items():
         by_image.setdefault(image, []).append(value)
-    better = sum(math.fsum(values) > 0 for values in by_image.values())
-    return Comparison(found, unpaired=len(first) + len(second) - 2 * len(both), better=better)
+    sums = [math.fsum(values) for values in by_image.values()]
+    return Comparison(
+        found,
+        unpaired=len(first) + len(second) - 2 * len(both),
+        better=sum(value > 0 for value in sums),
+        worse=sum(value < 0 for value in sums),
+    )
 
 
 def correct(comparisons: Sequence[Comparison]) -> list[Comparison]:

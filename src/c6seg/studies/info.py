@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,21 @@ class StudyInfo:
     def label(self, factor: str, value: str) -> str:
         """Return the words that people read for a value of a factor."""
         return self.labels.get(factor, {}).get(value, value)
+
+    def phrase(self, factor: str, value: str) -> str:
+        """Return the words for a value inside a sentence: a bare number is told with its factor.
+
+        Examples
+        --------
+        >>> StudyInfo("x", "X").phrase("train_images", "15")
+        '15 train images'
+        """
+        words, name = self.label(factor, value), factor.replace("_", " ")
+        if words != value:
+            return words
+        if re.fullmatch(r"[-+.\deE]+", value):
+            return f"{value} {name}" if name.endswith("s") else f"{name} {value}"
+        return f"{name} {value}" if value in {"true", "false", "yes", "no", "none"} else value
 
     def overlap_of(self, configuration: Mapping[str, str]) -> float:
         """Return the part of its images that a training set of this configuration shares with another."""
