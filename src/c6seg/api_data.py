@@ -76,6 +76,7 @@ def compose_data(
     size: str = "512x512",
     seed: int = 0,
     split: str | None = None,
+    disturbed: float = 0.0,
     progress: Callable[[float, int, str], None] | None = None,
 ) -> Path:
     """Write dense scenes made of the cells of an annotated data set; returns the path of their ``dataset.csv``.
@@ -90,6 +91,8 @@ def compose_data(
         As in :func:`simulate_data`.
     split
         ``FILE:NAME``: take cells of its training images only. None = of all images.
+    disturbed
+        Share of the scenes, 0..1, with bright floating cells and uneven light.
     progress
         Called with (scenes done, scenes in all, name).
     """
@@ -99,7 +102,15 @@ def compose_data(
 
     dataset = open_dataset(Path(data))
     items = dataset.items if split is None else select_text(dataset, split, part="train")
-    return write_composed(items, Path(out), count=count, size_hw=_picture_size(size), seed=seed, progress=progress)
+    return write_composed(
+        items,
+        Path(out),
+        count=count,
+        size_hw=_picture_size(size),
+        seed=seed,
+        disturbed=disturbed,
+        progress=progress,
+    )
 
 
 def _picture_size(size: str) -> tuple[int, int]:

@@ -10,7 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 from c6seg.data.compose import compose_dense
-from c6seg.data.synthetic import SceneStyle, simulate_image
+from c6seg.data.compose_set import write_composed
+from c6seg.data.datasets import open_dataset
+from c6seg.data.synthetic import SceneStyle, simulate_image, write_dataset
 from c6seg.errors import AnnotationError, UsageError
 
 
@@ -97,3 +99,19 @@ def test_real_cells(shared_data: Path) -> None:
     # light and contrast are those of the photographs
     assert np.median(pixels) == pytest.approx(np.median(images), rel=0.25)
     assert 0.4 < pixels.std() / np.mean([image.std() for image in images]) < 2.5
+
+
+def test_a_share_of_the_scenes_is_disturbed_and_their_masks_are_not(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "sparse", count=2, size_hw=(128, 128), seed=1, family="spread")
+    items = open_dataset(tmp_path / "sparse").items
+    for name, share in (("calm", 0.0), ("some", 0.5)):
+        write_composed(items, tmp_path / name, count=6, size_hw=(96, 96), seed=4, disturbed=share)
+    changed = 0
+    for path in sorted((tmp_path / "calm" / "images").iterdir()):
+        pairs = [np.asarray(Image.open(tmp_path / name / "images" / path.name)) for name in ("calm", "some")]
+        changed += not np.array_equal(*pairs)
+        masks = [np.asarray(Image.open(tmp_path / name / "masks" / path.name)) for name in ("calm", "some")]
+        np.testing.assert_array_equal(*masks)
+    assert 1 <= changed <= 5
+    with pytest.raises(UsageError, match="expected 0 to 1"):
+        write_composed(items, tmp_path / "none", count=1, size_hw=(96, 96), seed=4, disturbed=1.5)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from c6seg.data.compose import compose_dense
+from c6seg.data.disturb import disturb
 from c6seg.data.images import read_image
 from c6seg.data.items import Item
 from c6seg.data.synthetic import write_png
@@ -22,6 +23,7 @@ def write_composed(
     count: int,
     size_hw: tuple[int, int],
     seed: int,
+    disturbed: float = 0.0,
     progress: Callable[[float, int, str], None] | None = None,
 ) -> Path:
     """Write composed scenes: ``images/*.png``, ``masks/*.png`` (16-bit label maps), ``dataset.csv``.
@@ -36,7 +38,9 @@ def write_composed(
     count, size_hw
         Number of scenes; height and width of each, px.
     seed
-        Scene i is a function of (items, seed, i).
+        Scene i is a function of (items, seed, i, disturbed).
+    disturbed
+        Share of the scenes, 0..1, that get floating cells and uneven light.
     progress
         Called with (scenes done, scenes in all, name).
 
@@ -48,12 +52,14 @@ def write_composed(
     Raises
     ------
     UsageError
-        A count below 1, or a size that no photograph has.
+        A count below 1, a share outside 0..1, or a size that no photograph has.
     DataError
         No annotated image.
     """
     if count < 1:
         raise UsageError(f"count is {count}; at least 1 scene can be composed.")
+    if not 0 <= disturbed <= 1:
+        raise UsageError(f"The share of disturbed scenes is {disturbed:g}; expected 0 to 1.")
     images, labels = [], []
     for item in items:
         if item.annotation is not None:
@@ -66,6 +72,9 @@ def write_composed(
     rows = []
     for index in range(count):
         scene, owner = compose_dense(images, labels, size_hw=size_hw, seed=seed_for(seed, "composed data set", index))
+        chance = np.random.default_rng(seed_for(seed, "disturbed", index))
+        if chance.random() < disturbed:
+            scene = disturb(scene, owner > 0, chance)
         name = f"composed_{index:05d}"
         write_png(pictures / f"{name}.png", scene)
         write_png(masks / f"{name}.png", owner.astype(np.uint16))

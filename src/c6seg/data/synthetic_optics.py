@@ -10,7 +10,7 @@ from scipy import fft, ndimage
 
 from c6seg.data.synthetic_style import SceneStyle
 
-__all__ = ["Matter", "phase_contrast", "photograph", "random_field", "smooth"]
+__all__ = ["Matter", "floating_cells", "phase_contrast", "photograph", "random_field", "smooth"]
 
 Image = NDArray[np.float32]
 
@@ -139,7 +139,7 @@ def photograph(
     moving = moving or rng
     optics = {"halo_px": style.halo_px, "ring_amplitude": style.ring_amplitude, "blur_px": style.blur_px}
     image = phase_contrast(matter.phase_rad + _debris(size_hw, style, rng), defocus=style.defocus, **optics)
-    floating = _floaters(size_hw, mask, style, moving)
+    floating = floating_cells(size_hw, mask, style, moving)
     gathered = matter.lens
     if floating is not None:
         # a floating ball of three radians gathers light like a lens
@@ -219,9 +219,13 @@ def _scratch(layer: Image, rng: np.random.Generator) -> None:
     layer += np.float32(rng.uniform(-1.5, 1.5)) * ndimage.gaussian_filter(line, rng.uniform(0.6, 1.5))
 
 
-def _floaters(
+def floating_cells(
     size_hw: tuple[int, int], mask: NDArray[np.bool_], style: SceneStyle, rng: np.random.Generator
 ) -> Image | None:
+    """Phase delay (Y, X) in radians of bright balls above the layer, alone or in small clumps; None where none came.
+
+    ``style.floaters`` counts them per megapixel; most keep off ``mask``, the places of adherent cells.
+    """
     count = rng.poisson(style.floaters * size_hw[0] * size_hw[1] / 1e6)
     if count == 0:
         return None

@@ -173,12 +173,18 @@ def compose(
     split: Annotated[
         str | None, typer.Option(metavar="FILE:NAME", help="Take the cells of a division's training images only.")
     ] = None,
+    disturbed: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Share of the scenes (0..1) with bright floating cells and uneven light."),
+    ] = 0.0,
 ) -> None:
     """Compose a data set."""
     from c6seg import api
 
     with progress_bar("Composing") as progress:
-        table = api.compose_data(source, destination, count=count, size=size, seed=seed, split=split, progress=progress)
+        table = api.compose_data(
+            source, destination, count=count, size=size, seed=seed, split=split, disturbed=disturbed, progress=progress
+        )
     say(f"{count} scenes with masks: {table.parent}")
 
 
