@@ -1,35 +1,69 @@
-"""Seconds per image and memory of `c6seg segment` on real images of two sizes, in f32 and bf16, beside smp in torch.
+"""`c6seg segment` beside the same network in torch, from file to mask, in f32 and bf16, on all cores and on one.
 
     python benchmarks/bench_segment.py [--quick] [--out FILE.md]
 
-1024x1022 is a t98g image as it is; 2592x1952 is the same image enlarged. The first table is the command as a user runs
-it; the second says where the time of an image goes; the third sets the network beside the same network in smp, torch
-fp32, whole image at once, in the same process with alternating order.
+Pictures: a t98g image (MIT licence) enlarged to 2592x1952, without pixel size. "As a user would": the same weights in
+smp and torch, fp32, whole image, tifffile in, Pillow out. Both read the same files and write the same masks at the
+size of the images, no overlays, in new processes; seconds per image are those of 1 image taken from those of n, divided
+by n - 1, and the whole command is given as well. UNet-VGG19 is trained here for a few epochs, as masks of random
+weights agree with nothing. The last tables: share of the engine in a folder of images with everything that the
+command writes, and how near to the processor's own bf16 matrix product VGG19 comes.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import tifffile
+from PIL import Image
 
-from c6seg.config import NetworkConfig, SegmentConfig
-from c6seg.data.images import Frame, read_image, write_mask
+from c6seg.config import NetworkConfig, SegmentConfig, TrainConfig
+from c6seg.data.datasets import open_dataset
+from c6seg.data.images import read_image
+from c6seg.data.splits import select_text
+from c6seg.inference.batch import segment_images
 from c6seg.inference.engine_openvino import OpenVinoEngine
-from c6seg.inference.overlay import write_overlay
 from c6seg.inference.segmenter import Segmenter
 from c6seg.models.bundle import Bundle, open_bundle
-from c6seg.transforms.preprocess import Preprocess, pad_to_multiple, resize
-from common import Report, alternate, measure, parser, shared
+from c6seg.transforms.preprocess import resize
+from common import SPLIT, Measured, Report, measure, parser, shared
 
 PRECISIONS = ("f32", "bf16")
+SIZE_HW = (1952, 2592)
+
+AS_A_USER_WOULD = """
+import json, os, sys
+from pathlib import Path
+import numpy as np, tifffile, torch
+from PIL import Image
+from c6seg.config import NetworkConfig
+from c6seg.models.network import build_network
+
+settings = json.loads(sys.argv[1])
+torch.set_num_threads(len(os.sched_getaffinity(0)))
+network, _, _ = build_network(NetworkConfig(encoder=settings["encoder"], init=settings["bundle"]))
+network.eval()
+mean, std = (np.float32(settings[key])[:, None, None] for key in ("mean", "std"))
+for path in sorted(Path(settings["images"]).iterdir()):
+    pixels = tifffile.imread(path).astype(np.float32)
+    low, high = np.percentile(pixels, settings["percentiles"])
+    grey = np.clip((pixels - low) / (high - low), 0, 1)
+    image = (np.repeat(grey[None], 3, axis=0) - mean) / std
+    height, width = grey.shape
+    image = np.pad(image, ((0, 0), (0, -height % 32), (0, -width % 32)), mode="reflect")
+    with torch.inference_mode():
+        probability = torch.sigmoid(network(torch.from_numpy(image)[None]))[0, 0].numpy()[:height, :width]
+    mask = (probability >= settings["threshold"]).astype(np.uint8) * 255
+    Image.fromarray(mask).save(Path(settings["out"]) / f"{path.stem}.png")
+"""
 
 
 class TimedEngine(OpenVinoEngine):
@@ -49,134 +83,185 @@ class TimedEngine(OpenVinoEngine):
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__).parse_args()
-    report = Report("Segmenting")
-    bundle = open_bundle(options.model)
-    rounds, copies = (1, 2) if options.quick else (5, 6)
+    report = Report("Segmenting, beside torch")
     with tempfile.TemporaryDirectory() as folder:
-        sizes = {"256x256": (256, 256)} if options.quick else {"1024x1022": None, "2592x1952": (1952, 2592)}
-        frames = {name: picture(Path(folder) / f"{name}.tif", size_hw) for name, size_hw in sizes.items()}
-        command(report, bundle, frames, Path(folder), copies)
-        stages(report, bundle, frames, Path(folder), rounds)
-        beside_torch(report, bundle, frames, rounds)
+        place = Path(folder)
+        size_hw, count, rounds, many = ((256, 256), 2, 1, 3) if options.quick else (SIZE_HW, 4, 2, 50)
+        images = {number: pictures(place / f"images-{number}", number, size_hw) for number in (1, count)}
+        bundles = {"MobileNetV2": open_bundle(options.model), "VGG19": small_vgg(place / "vgg", quick=options.quick)}
+        for cores in (0, 1):
+            report.say(f"### {size_hw[1]}x{size_hw[0]}, {'one core' if cores else 'all cores'}\n")
+            beside_torch(report, bundles, images, place, rounds, one_core=bool(cores))
+        share_of_engine(report, bundles["MobileNetV2"], pictures(place / "many", many, size_hw), place)
+        near_the_processor(report, bundles["VGG19"], rounds=1 if options.quick else 5)
     report.save(options.out)
 
 
-def picture(path: Path, size_hw: tuple[int, int] | None) -> Frame:
-    """Write the image at a size, and read it back; it is given the scale of the model, so that it is not resampled."""
-    frame = read_image(sorted(shared("t98g", "images").iterdir())[0])
-    pixels = frame.pixels
-    if size_hw is not None:
-        pixels = np.clip(np.round(resize(pixels.astype(np.float32), size_hw)), 0, 65535).astype(np.uint16)
-    tifffile.imwrite(path, pixels)
-    return replace(read_image(path), source=path)
+def pictures(folder: Path, count: int, size_hw: tuple[int, int]) -> Path:
+    """Write different parts of real light: one image, shifted, enlarged; no tag tells a pixel size."""
+    folder.mkdir(parents=True)
+    pixels = read_image(sorted(shared("t98g", "images").iterdir())[0]).pixels.astype(np.float32)
+    for number in range(count):
+        shifted = np.roll(pixels, 37 * number, axis=1)
+        large = np.clip(np.round(resize(shifted, size_hw)), 0, 65535).astype(np.uint16)
+        tifffile.imwrite(folder / f"{number:02d}.tif", large)
+    return folder
 
 
-def command(report: Report, bundle: Bundle, frames: dict[str, Frame], place: Path, copies: int) -> None:
-    """Run the program as a whole on a folder of images of one size."""
+def small_vgg(folder: Path, *, quick: bool) -> Bundle:
+    """Train UNet-VGG19 until it finds cells."""
+    from c6seg.training.run import TrainingSet, run_training
+
+    data = open_dataset(shared("t98g"))
+    items = {part: tuple(select_text(data, f"{SPLIT}:split00", part=part)) for part in ("train", "val")}
+    config = TrainConfig(
+        network=NetworkConfig(encoder="VGG19", init="random"),
+        input_size=(128, 128) if quick else (256, 256),
+        epochs=1 if quick else 8,
+        batch=4,
+        validate_every=1 if quick else 8,
+    )
+    return run_training(TrainingSet(items["train"], items["val"][:1]), folder, config)
+
+
+def beside_torch(
+    report: Report,
+    bundles: dict[str, Bundle],
+    images: dict[int, Path],
+    place: Path,
+    rounds: int,
+    *,
+    one_core: bool,
+) -> None:
+    """Time both ways in turn, and compare their masks."""
+    few, count = sorted(images)
     rows = []
-    for name, frame in frames.items():
-        images = place / f"images-{name}"
-        images.mkdir()
-        for number in range(copies):
-            (images / f"{number}.tif").write_bytes(Path(str(frame.source)).read_bytes())
-        for precision in PRECISIONS:
-            out = place / f"out-{name}-{precision}"
-            verb = [
-                sys.executable,
-                "-m",
-                "c6seg",
-                "segment",
-                str(images),
-                "--out",
-                str(out),
-                "--model",
-                str(bundle.path),
-            ]
-            whole = measure([*verb, "--precision", precision])
-            inputs = json.loads((out / "manifest.json").read_text())["inputs"]
-            each = median(one["seconds"] for one in inputs[1:])
-            rows.append((name, precision, f"{each:.2f}", f"{whole.seconds / copies:.2f}", f"{whole.peak_mb:.0f}"))
+    for name, bundle in bundles.items():
+        taken: dict[tuple[str, int], list[Measured]] = {}
+        for turn in range(rounds):
+            ways = ("torch", *PRECISIONS)
+            for way in ways if turn % 2 == 0 else reversed(ways):
+                for number in (few, count):
+                    out = place / f"{name}-{way}-{number}"
+                    shutil.rmtree(out, ignore_errors=True)
+                    command = way_of(way, bundle, images[number], out, one_core=one_core)
+                    env = {"C6SEG_CACHE": str(place / "kept")}
+                    taken.setdefault((way, number), []).append(measure(command, env=env))
+        each = {way: per_image(taken, way, few, count) for way in ("torch", *PRECISIONS)}
+        for way in PRECISIONS:
+            whole = whole_of(taken, "torch", count) / whole_of(taken, way, count)
+            agreement = agree(place / f"{name}-torch-{count}", place / f"{name}-{way}-{count}" / "masks")
+            peak = max(one.peak_mb for one in taken[way, count])
+            rows.append(
+                (
+                    name,
+                    way,
+                    f"{each['torch']:.2f}",
+                    f"{each[way]:.2f}",
+                    f"**{each['torch'] / each[way]:.1f}**",
+                    f"{whole:.1f}",
+                    f"{agreement:.4f}",
+                    f"{max(one.peak_mb for one in taken['torch', count]):.0f}",
+                    f"{peak:.0f}",
+                )
+            )
     titles = (
-        "image",
+        "encoder",
         "precision",
-        "s per image (median)",
-        f"s per image, start-up included, {copies} images",
-        "peak MB",
+        "torch fp32, s per image",
+        "c6seg, s per image",
+        "times faster",
+        f"whole command of {count} images, times faster",
+        "Dice between the masks (worst)",
+        "peak MB torch",
+        "c6seg",
     )
     report.table(titles, rows)
 
 
-def stages(report: Report, bundle: Bundle, frames: dict[str, Frame], place: Path, rounds: int) -> None:
-    """Say where the time of an image goes."""
+def way_of(way: str, bundle: Bundle, images: Path, out: Path, *, one_core: bool) -> list[str]:
+    """Give the command of a way to make masks."""
+    start = ["taskset", "-c", str(min(os.sched_getaffinity(0)))] if one_core else []
+    if way == "torch":
+        out.mkdir()
+        spec = bundle.spec.preprocess
+        settings = {
+            "encoder": bundle.spec.encoder,
+            "bundle": str(bundle.path),
+            "mean": spec.mean,
+            "std": spec.std,
+            "percentiles": spec.contrast_percentiles,
+            "threshold": bundle.spec.threshold,
+            "images": str(images),
+            "out": str(out),
+        }
+        return [*start, sys.executable, "-c", AS_A_USER_WOULD, json.dumps(settings)]
+    verb = [*start, sys.executable, "-m", "c6seg", "segment", str(images), "--out", str(out), "--no-overlays"]
+    return [*verb, "--model", str(bundle.path), "--scale", "native", "--engine", "openvino", "--precision", way]
+
+
+def per_image(taken: dict[tuple[str, int], list[Measured]], way: str, few: int, count: int) -> float:
+    """Seconds of one more image."""
+    return (whole_of(taken, way, count) - whole_of(taken, way, few)) / (count - few)
+
+
+def whole_of(taken: dict[tuple[str, int], list[Measured]], way: str, count: int) -> float:
+    """Seconds of a whole command."""
+    return min(one.seconds for one in taken[way, count])
+
+
+def agree(first: Path, second: Path) -> float:
+    """Return the worst Dice between masks of the same names."""
+    worst = 1.0
+    for path in sorted(first.iterdir()):
+        one, two = np.asarray(Image.open(path)) > 0, np.asarray(Image.open(second / path.name)) > 0
+        total = int(one.sum() + two.sum())
+        worst = min(worst, 2 * int((one & two).sum()) / total if total else 1.0)
+    return worst
+
+
+def share_of_engine(report: Report, bundle: Bundle, images: Path, place: Path) -> None:
+    """Run a folder with masks and overlays, and say how much of the time the network runs."""
     rows = []
-    for name, frame in frames.items():
-        for precision in PRECISIONS:
-            engine = TimedEngine(bundle.onnx_path, precision=precision)
-            segmenter = Segmenter(bundle, SegmentConfig(), engine=engine)
-            parts: dict[str, list[float]] = {key: [] for key in ("read", "network", "rest", "mask", "overlay")}
-            for _ in range(rounds + 1):
-                engine.seconds = 0.0
-                times = [time.perf_counter()]
-                read_image(Path(str(frame.source)))
-                times.append(time.perf_counter())
-                found = segmenter.segment(frame)
-                times.append(time.perf_counter())
-                write_mask(place / "mask.png", found.mask)
-                times.append(time.perf_counter())
-                write_overlay(place / "overlay.jpg", frame.pixels, found.mask)
-                times.append(time.perf_counter())
-                read, whole, mask, overlay = np.diff(times)
-                values = (read, engine.seconds, whole - engine.seconds, mask, overlay)
-                for key, value in zip(parts, values, strict=True):
-                    parts[key].append(float(value))
-            middle = {key: median(values[1:]) for key, values in parts.items()}
-            share = middle["network"] / sum(middle.values())
-            rows.append((name, precision, *(f"{1000 * value:.0f}" for value in middle.values()), f"{share:.0%}"))
-    titles = (
-        "image",
-        "precision",
-        "read, ms",
-        "network",
-        "rest of segmenting",
-        "write mask",
-        "write overlay",
-        "share of the network",
-    )
-    report.table(titles, rows)
+    for precision in PRECISIONS:
+        engine = TimedEngine(bundle.onnx_path, precision=precision)
+        segmenter = Segmenter(bundle, SegmentConfig(scale="native"), engine=engine)
+        started = time.perf_counter()
+        result = segment_images(images, place / f"share-{precision}", segmenter=segmenter, config=segmenter.config)
+        seconds = time.perf_counter() - started
+        count = len(result.rows)
+        rows.append((count, precision, f"{seconds / count:.2f}", f"{engine.seconds / seconds:.0%}"))
+    report.say("### A folder of images, masks and overlays written\n")
+    report.table(("images", "precision", "s per image", "share of the time in the engine"), rows)
 
 
-def beside_torch(report: Report, bundle: Bundle, frames: dict[str, Frame], rounds: int) -> None:
-    """Compare with the same network in torch, fp32, whole image at once."""
-    try:
-        import torch
-    except ImportError:
-        report.say("torch is not installed, so there is nothing to compare with.\n")
-        return
+def near_the_processor(report: Report, bundle: Bundle, *, rounds: int) -> None:
+    """Set the speed of VGG19 at 704x512 beside a large bf16 matrix product of torch."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     from c6seg.models.network import build_network
 
     network, _, _ = build_network(NetworkConfig(encoder=bundle.spec.encoder, init=str(bundle.path)))
     network.eval()
-    segmenters = {
-        name: Segmenter(bundle, engine=OpenVinoEngine(bundle.onnx_path, precision=name)) for name in PRECISIONS
-    }
-    preprocess = Preprocess(bundle.spec.preprocess)
-    rows = []
-    for name, frame in frames.items():
-
-        def plain(frame: Frame = frame) -> np.ndarray:
-            image = pad_to_multiple(preprocess.network_input(frame.pixels), bundle.spec.preprocess.multiple)
-            with torch.inference_mode():
-                probability = torch.sigmoid(network(torch.from_numpy(image)[None]))[0, 0].numpy()
-            return probability >= bundle.spec.threshold
-
-        tasks = {"torch": plain} | {
-            key: lambda one=one, frame=frame: one.segment(frame) for key, one in segmenters.items()
-        }
-        seconds = alternate(tasks, warm_up=1, rounds=rounds)
-        ratios = [f"{seconds[key] / seconds['torch']:.2f}" for key in PRECISIONS]
-        rows.append((name, *(f"{seconds[key]:.2f}" for key in ("torch", *PRECISIONS)), *ratios))
-    titles = ("image", "smp in torch fp32, s", "c6seg f32, s", "c6seg bf16, s", "ratio f32", "ratio bf16")
-    report.table(titles, rows)
+    image = np.random.default_rng(0).standard_normal((1, 3, 512, 704), dtype=np.float32)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.from_numpy(image))
+    engine = OpenVinoEngine(bundle.onnx_path, precision="bf16")
+    left, right = (torch.randn(4096, 4096, dtype=torch.bfloat16) for _ in range(2))
+    product, inference = [], []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        torch.mm(left, right)
+        middle = time.perf_counter()
+        engine.run(image)
+        product.append(middle - started)
+        inference.append(time.perf_counter() - middle)
+    peak = 2 * 4096**3 / median(product[1:]) / 1e9
+    reached = counter.get_total_flops() / median(inference[1:]) / 1e9
+    report.say("### VGG19 at 704x512, bf16, beside a matrix product of 4096x4096\n")
+    titles = ("matrix product, GFLOP/s", "VGG19 in the engine, GFLOP/s", "fraction")
+    report.table(titles, [(f"{peak:.0f}", f"{reached:.0f}", f"{reached / peak:.0%}")])
 
 
 if __name__ == "__main__":
