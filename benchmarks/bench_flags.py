@@ -21,8 +21,7 @@ from scipy import ndimage
 
 from c6seg.data.images import find_images, read_image
 from c6seg.data.synthetic import simulate_image
-from c6seg.inference.quality import quality_flags, shows_nothing
-from c6seg.inference.segmenter import OVEREXPOSED_FRACTION, saturated_fraction
+from c6seg.inference.quality import OVEREXPOSED_FRACTION, look, quality_flags, saturated_fraction
 from c6seg.transforms.preprocess import to_grey
 from common import Report, parser, shared
 
@@ -71,9 +70,11 @@ def middle(pixels: Pixels) -> Pixels:
 def words(pixels: Pixels) -> list[str]:
     """Give the flags of a picture, without a network."""
     grey = to_grey(pixels)
-    nothing = shows_nothing(pixels)
+    nothing, blurred = look(pixels)
     size_hw = (grey.shape[0], grey.shape[1])
-    found = [] if nothing else list(quality_flags(lambda top, end: grey[top:end], size_hw, grey, 1.0))
+    found: tuple[str, ...] = ()
+    if not nothing:
+        found = quality_flags(lambda top, end: grey[top:end], size_hw, grey, 1.0, blurred=blurred)
     return [
         *found,
         *(["overexposed"] if saturated_fraction(pixels) > OVEREXPOSED_FRACTION else []),
@@ -84,7 +85,7 @@ def words(pixels: Pixels) -> list[str]:
 def copies() -> dict[str, Callable[[Pixels], Pixels]]:
     """Give the degraded copies by name."""
     made: dict[str, Callable[[Pixels], Pixels]] = {"as they are": lambda pixels: pixels}
-    for sigma in (1, 2, 3, 4, 6):
+    for sigma in (1, 2, 3, 4, 6, 9):
         made[f"blur, sigma {sigma} px"] = lambda pixels, sigma=sigma: blurred(pixels, sigma)
     for part in (0.1, 0.3, 0.5):
         made[f"slope of light, {part:.0%}"] = lambda pixels, part=part: lit(pixels, part, "slope")

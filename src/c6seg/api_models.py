@@ -121,6 +121,37 @@ def calibrate_model(model: PathLike, tables: PathLike | Sequence[PathLike], *, n
     return copy_bundle(bundle, bundle.path, calibration=calibrate(bundle.spec, paths, note=note), replace=True)
 
 
+def familiarise_model(
+    model: PathLike,
+    data: PathLike | Sequence[PathLike],
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Bundle:
+    """Write into a model what its training images measure, so that images unlike them get a flag.
+
+    Parameters
+    ----------
+    model
+        Folder of the bundle; changed in place, with its card.
+    data
+        The data that trained it: annotated data sets, folders, files or patterns. Of a set with images that the
+        bundle names as its training, only these count.
+    progress
+        Called with (images done, images in all, name).
+
+    Raises
+    ------
+    C6segError
+        No such bundle or data, fewer than 10 images with cells, or the bundle cannot be written.
+    """
+    from c6seg.inference.familiar_set import add_familiar, training_images
+    from c6seg.models.bundle import open_bundle
+
+    bundle = open_bundle(Path(model))
+    paths = [data] if isinstance(data, str | Path) else data
+    return add_familiar(bundle, training_images(bundle, paths), progress=progress)
+
+
 def doctor(out: PathLike = ".") -> list[Fact]:
     """Look at versions, devices, precision, memory, disk, engines and extras of this machine."""
     from c6seg.inference.engine import candidates

@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from c6seg.data.images import Frame, find_images, read_image
 from c6seg.data.synthetic import SceneStyle, simulate_image
-from c6seg.inference.quality import FEATURELESS, contrast_ratio, quality_flags, shows_nothing
+from c6seg.data.synthetic_culture import simulate_culture
+from c6seg.inference.quality import FEATURELESS, Look, contrast_ratio, look, quality_flags, shows_nothing
 from c6seg.inference.segmenter import Segmenter
 from c6seg.transforms.preprocess import resize, to_grey
 
@@ -72,6 +73,27 @@ def test_a_full_layer_of_small_cells_is_something():
     assert contrast_ratio(layer.pixels) < FEATURELESS
     assert not shows_nothing(layer.pixels)
     assert quality(layer.pixels) == ()
+
+
+def test_a_scene_blurred_until_noise_is_left_is_out_of_focus_and_not_empty(shared_data, tiny_bundle):
+    grey = to_grey(read_image(find_images([shared_data / "livecell/images"], recursive=True)[0]).pixels)
+    noise = np.random.default_rng(0).normal(0, 1.2, grey.shape)
+    pixels = np.clip(np.round(ndimage.gaussian_filter(grey, 6) + noise), 0, 255).astype(np.uint8)
+    assert contrast_ratio(pixels) < FEATURELESS
+    assert look(pixels) == Look(nothing=False, blurred=True)
+    assert "out_of_focus" in Segmenter(tiny_bundle).segment(Frame(pixels, "blurred")).flags
+
+
+def test_stripes_of_light_are_no_blurred_scene():
+    rng = np.random.default_rng(1)
+    stripes = 6 * np.sin(np.linspace(0, 60, 320))
+    pixels = np.clip(128 + stripes + rng.normal(0, 3, (256, 320)), 0, 255).astype(np.uint8)
+    assert look(pixels) == Look(nothing=True, blurred=False)
+
+
+def test_the_demo_is_lit_evenly():
+    frames = simulate_culture(size_hw=(512, 640), times_h=[0.0, 40.0], growth_rate_per_h=0.03, start_count=30, seed=6)
+    assert [quality(frame.pixels) for frame in frames] == [(), ()]
 
 
 def test_tiny_images_get_no_words():

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame, read_image
 from c6seg.errors import BundleError, ImageTooLargeError, UsageError
-from c6seg.inference.segmenter import Segmenter, saturated_fraction
+from c6seg.inference.quality import saturated_fraction
+from c6seg.inference.segmenter import Segmenter
 
 
 @pytest.fixture(scope="module")

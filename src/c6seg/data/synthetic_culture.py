@@ -170,7 +170,13 @@ def culture_style(
     last = cell_number(times[-1], start_count=start_count, growth_rate_per_h=growth_rate_per_h, capacity=capacity)
     diameter_px = 2 * math.sqrt(0.7 * size_hw[0] * size_hw[1] / last / math.pi)
     return SceneStyle(
-        diameter_px=float(np.clip(diameter_px, 8, 40)), irregularity=0.05, debris=80.0, floaters=4.0, level=0.35
+        diameter_px=float(np.clip(diameter_px, 8, 40)),
+        irregularity=0.05,
+        debris=80.0,
+        floaters=4.0,
+        level=0.35,
+        gradient=0.02,  # light as even as in good photographs: it spans about a third of the contrast of the cells
+        vignetting=0.03,
     )
 
 

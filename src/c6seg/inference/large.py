@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.regions import RowReader
-from c6seg.inference.quality import enough_blocks, quality_flags, shows_nothing
+from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, quality_flags, shows_nothing
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, middle
-from c6seg.inference.segmenter import OVEREXPOSED_FRACTION, Segmenter, flags
+from c6seg.inference.segmenter import Segmenter, flags
 from c6seg.inference.survey import BAND_PX, Reducer, band_rows, survey
 from c6seg.inference.tiling import Plan, limit_px, plan_tiles, predict_rows
 from c6seg.transforms.preprocess import Preprocess, raise_contrast, resize, select_channels
@@ -90,9 +90,11 @@ class LargeImage:
             tell=lambda part: self._tell(SURVEY_SHARE * part),
         )
         self._small_mask = Reducer(self._reader.size_hw, max_side_px)
+        self._answer = self._segmenter.answer()
         for rows in self._nothing() if self._survey.nothing else self._probability():
             mask = rows >= self._segmenter.threshold if not self._survey.nothing else np.zeros(rows.shape, np.bool_)
             self._cells += int(np.count_nonzero(mask))
+            self._answer.add(rows)
             self._doubt += float(np.sum(4 * rows * (1 - rows), dtype=np.float64))
             self._small_mask.add(mask)
             yield mask
@@ -106,7 +108,9 @@ class LargeImage:
         confluence = self._cells / pixels
         words: tuple[str, ...] = ()
         if not found.nothing:
-            words = quality_flags(self._reader.rows, self._reader.size_hw, found.small, self.scaling.factor)
+            rows, size_hw = self._reader.rows, self._reader.size_hw
+            words = quality_flags(rows, size_hw, found.small, self.scaling.factor, blurred=found.blurred)
+            words += self._segmenter.unlike(rows, size_hw, self._answer, self.scaling.factor)
         return LargeSegmentation(
             name=self._name,
             index=0,

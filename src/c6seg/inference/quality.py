@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c6seg.inference.fine_structure import band_energy, like_noise, sharpness, windows
+from c6seg.inference.fine_structure import band_energy, like_blur, like_noise, sharpness, windows
 from c6seg.transforms.preprocess import resize, to_grey
 
 BLOCK_PX = 16
@@ -23,6 +24,10 @@ BLURRED = -1.05
 
 UNEVEN = 0.6
 """Above this :func:`unevenness` the light of an image is uneven; see ``bench_flags.py``."""
+
+OVEREXPOSED_FRACTION = 0.05
+"""Above this fraction of pixels at the top grey value an image is flagged ``overexposed``; bright halos and a contrast
+stretch by the microscope's software saturate up to about 2 %."""
 
 LIGHT_SIDE_PX = 256
 """Sides below which, at the scale of the model, a few cells look like uneven light, px."""
@@ -98,6 +103,8 @@ def quality_flags(
     size_hw: tuple[int, int],
     picture: NDArray[np.float32],
     factor: float,
+    *,
+    blurred: bool = False,
 ) -> tuple[str, ...]:
     """Give the word ``out_of_focus`` or ``uneven_light`` where it is true; none for images too small to tell.
 
@@ -113,7 +120,11 @@ def quality_flags(
         (y, x), grey, the image or a reduced copy.
     factor
         Magnification that brings the image to the scale of the model.
+    blurred
+        What :func:`judge` says.
     """
+    if blurred:
+        return ("out_of_focus",)
     if not enough_blocks(size_hw):
         return ()
     cut = windows(rows, size_hw, factor)
@@ -125,8 +136,23 @@ def quality_flags(
     return ("uneven_light",) if large and unevenness(picture, contrast) > UNEVEN else ()
 
 
-def looks_empty(found: float | None, rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int]) -> bool:
-    """Whether an image shows noise only, by its ratio of local contrasts and, where that is low, its fine structure.
+class Look(NamedTuple):
+    """What an image shows, as far as its contrast tells.
+
+    Parameters
+    ----------
+    nothing
+        One grey value only, or noise only.
+    blurred
+        A scene so far out of focus that little more than noise is left.
+    """
+
+    nothing: bool
+    blurred: bool
+
+
+def judge(found: float | None, rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int]) -> Look:
+    """Say what an image shows, by its ratio of local contrasts and, where that is low, its fine structure.
 
     Parameters
     ----------
@@ -135,12 +161,49 @@ def looks_empty(found: float | None, rows: Callable[[int, int], NDArray[np.gener
     rows, size_hw
         As :func:`quality_flags` takes them.
     """
-    return found is not None and found < FEATURELESS and like_noise(band_energy(windows(rows, size_hw)))
+    if found is None or found >= FEATURELESS:
+        return Look(nothing=False, blurred=False)
+    cut = windows(rows, size_hw)
+    energy = band_energy(cut)
+    if not like_noise(energy):
+        return Look(nothing=False, blurred=False)
+    blurred = like_blur(cut, energy)
+    return Look(nothing=not blurred, blurred=blurred)
+
+
+def look(pixels: NDArray[np.generic]) -> Look:
+    """Say what an image (Y, X) or (Y, X, 3) shows; stretching the contrast of noise would make cells of it."""
+    if pixels.max() == pixels.min():
+        return Look(nothing=True, blurred=False)
+    size_hw = (int(pixels.shape[0]), int(pixels.shape[1]))
+    return judge(contrast_ratio(pixels), lambda top, bottom: pixels[top:bottom], size_hw)
 
 
 def shows_nothing(pixels: NDArray[np.generic]) -> bool:
-    """Whether an image has one grey value only, or noise only; stretching its contrast would make cells of noise."""
-    if pixels.max() == pixels.min():
-        return True
-    size_hw = (int(pixels.shape[0]), int(pixels.shape[1]))
-    return looks_empty(contrast_ratio(pixels), lambda top, bottom: pixels[top:bottom], size_hw)
+    """Whether an image has one grey value only, or noise only."""
+    return look(pixels).nothing
+
+
+def saturated_fraction(pixels: NDArray[np.generic]) -> float:
+    """Fraction of pixels that are at the largest value their camera can give in every channel.
+
+    For 16-bit files the camera's range is taken to be 10, 12, 14 or 16 bits if the brightest pixel is exactly at the
+    end of one; other brightest pixels, and floating-point images, count as not saturated.
+
+    Examples
+    --------
+    >>> saturated_fraction(np.array([[255, 255], [0, 7]], np.uint8))
+    0.5
+    >>> saturated_fraction(np.array([[4095, 17], [0, 7]], np.uint16))
+    0.25
+    """
+    if pixels.dtype == np.uint8:
+        top = 255
+    elif pixels.dtype == np.uint16:
+        top = int(pixels.max())
+        if top not in {1023, 4095, 16383, 65535}:
+            return 0.0
+    else:
+        return 0.0
+    at_top: NDArray[np.bool_] = np.asarray(pixels == top)
+    return float((at_top if at_top.ndim == 2 else at_top.all(axis=2)).mean())

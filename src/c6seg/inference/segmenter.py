@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError
 from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks, find_clusters
 from c6seg.inference.engine import Engine, open_engine
+from c6seg.inference.familiar import Answer, Floats, describe, distance
 from c6seg.inference.flips import FlippingEngine
-from c6seg.inference.quality import enough_blocks, quality_flags, shows_nothing
+from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, look, quality_flags, saturated_fraction
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, decide_scale, find_scale, middle
 from c6seg.inference.tiling import predict
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
@@ -22,10 +24,6 @@ from c6seg.transforms.preprocess import Preprocess, resize, to_grey
 
 EMPTY_CONFLUENCE = 0.005
 """Below this confluence a field is flagged ``empty_field``."""
-
-OVEREXPOSED_FRACTION = 0.05
-"""Above this fraction of pixels at the top grey value an image is flagged ``overexposed``; bright halos and a contrast
-stretch by the microscope's software saturate up to about 2 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Segmentation:
         bool (Y, X), True = dense cluster, whether the model marks it or not; None where clusters are included.
     flags
         Words: ``empty_field``, ``no_contrast``, ``out_of_focus``, ``overexposed``, ``scale_extreme``,
-        ``scale_unknown``, ``uneven_light``.
+        ``scale_unknown``, ``uneven_light``, ``unlike_training``.
     """
 
     name: str
@@ -168,7 +166,7 @@ class Segmenter:
         """
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
         flat = bool(frame.pixels.max() == frame.pixels.min())
-        nothing = flat or shows_nothing(frame.pixels)
+        nothing, blurred = look(frame.pixels)
         blind = not nothing and self.must_find_scale(frame.pixel_size_um) and enough_blocks(size_hw)
         found = self.find_scale(frame.pixels) if blind else None
         scaling = self.scaling(size_hw, frame.pixel_size_um, found)
@@ -180,7 +178,12 @@ class Segmenter:
             mask &= ~clusters
         overexposed = not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
         grey = to_grey(frame.pixels)
-        words = () if nothing else quality_flags(lambda top, end: grey[top:end], size_hw, grey, scaling.factor)
+        words: tuple[str, ...] = ()
+        if not nothing:
+            words = quality_flags(lambda top, end: grey[top:end], size_hw, grey, scaling.factor, blurred=blurred)
+            answer = self.answer()
+            answer.add(probability)
+            words += self.unlike(lambda top, end: grey[top:end], size_hw, answer, scaling.factor)
         return Segmentation(
             name=frame.name,
             index=frame.index,
@@ -195,6 +198,35 @@ class Segmenter:
             scale_between=scaling.between,
             clusters=clusters,
         )
+
+    def answer(self) -> Answer:
+        """Count what the network says about one image, for :meth:`unlike`."""
+        return Answer(self.bundle.spec.threshold)
+
+    def unlike(
+        self, rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int], answer: Answer, factor: float
+    ) -> tuple[str, ...]:
+        """Give the word ``unlike_training`` where it is true; see :func:`~c6seg.inference.familiar.describe`.
+
+        It is not given where the bundle does not know its training, for small images, and with ``fast``, which takes
+        images away from the scale of the training on purpose.
+        """
+        familiar = self.bundle.spec.familiar
+        if familiar is None or self.config.fast or not enough_blocks(size_hw):
+            return ()
+        measured = describe(rows, size_hw, answer, factor)
+        far = None if measured is None else distance(familiar, measured)
+        return ("unlike_training",) if far is not None and far > familiar.threshold else ()
+
+    def measures(self, frame: Frame) -> Floats | None:
+        """Measure an image for :func:`~c6seg.inference.familiar.learn`; None where it shows nothing or no cells."""
+        size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
+        if look(frame.pixels).nothing or not enough_blocks(size_hw):
+            return None
+        scaling = self.scaling(size_hw, frame.pixel_size_um)
+        answer = self.answer()
+        answer.add(self._probability(frame, scaling.network_hw))
+        return describe(lambda top, end: frame.pixels[top:end], size_hw, answer, scaling.factor)
 
     def must_find_scale(self, pixel_size_um: float | None) -> bool:
         """Whether the scale of an image has to be found from what it shows, as no pixel size tells it."""
@@ -265,28 +297,3 @@ def flags(
     """Words about an image, sorted; see :class:`Segmentation`."""
     words = {"no_contrast": flat, "empty_field": confluence < EMPTY_CONFLUENCE, "overexposed": overexposed}
     return tuple(sorted([*scaling.flags, *more, *(word for word, true in words.items() if true)]))
-
-
-def saturated_fraction(pixels: NDArray[np.generic]) -> float:
-    """Fraction of pixels that are at the largest value their camera can give in every channel.
-
-    For 16-bit files the camera's range is taken to be 10, 12, 14 or 16 bits if the brightest pixel is exactly at the
-    end of one; other brightest pixels, and floating-point images, count as not saturated.
-
-    Examples
-    --------
-    >>> saturated_fraction(np.array([[255, 255], [0, 7]], np.uint8))
-    0.5
-    >>> saturated_fraction(np.array([[4095, 17], [0, 7]], np.uint16))
-    0.25
-    """
-    if pixels.dtype == np.uint8:
-        top = 255
-    elif pixels.dtype == np.uint16:
-        top = int(pixels.max())
-        if top not in {1023, 4095, 16383, 65535}:
-            return 0.0
-    else:
-        return 0.0
-    at_top: NDArray[np.bool_] = np.asarray(pixels == top)
-    return float((at_top if at_top.ndim == 2 else at_top.all(axis=2)).mean())

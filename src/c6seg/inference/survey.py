@@ -36,10 +36,10 @@ class Survey:
         Grey values at the two percentiles that become 0 and 1.
     flat
         Whether it has one value only.
-    nothing
-        Whether it shows nothing: one value, or noise.
+    nothing, blurred
+        Whether it shows nothing, one value or noise; whether a scene far out of focus.
     saturated
-        Fraction of pixels at the largest value of the camera; see :func:`c6seg.inference.segmenter.saturated_fraction`.
+        Fraction of pixels at the largest value of the camera; see :func:`c6seg.inference.quality.saturated_fraction`.
     small
         The image reduced, grey, float32 (y, x).
     """
@@ -47,6 +47,7 @@ class Survey:
     limits: tuple[float, float]
     flat: bool
     nothing: bool
+    blurred: bool
     saturated: float
     small: NDArray[np.float32]
 
@@ -185,12 +186,14 @@ class _Figures:
     def survey(self) -> Survey:
         flat = self._most <= self._least
         ratio = quality.ratio(np.concatenate(self._contrasts)) if self._contrasts else None
+        seen = quality.judge(ratio, self._reader.rows, self._reader.size_hw)
         low, high = self.percentiles.values()
         pixels = self._reader.size_hw[0] * self._reader.size_hw[1]
         return Survey(
             limits=(low, high),
             flat=flat,
-            nothing=flat or quality.looks_empty(ratio, self._reader.rows, self._reader.size_hw),
+            nothing=flat or seen.nothing,
+            blurred=seen.blurred and not flat,
             saturated=self._tops.get(int(self._most), 0) / pixels if self._tops else 0.0,
             small=self._small.picture(),
         )

@@ -118,6 +118,21 @@ def calibrate(
         say(f"{bundle.spec.name}: {off} ({found.images} images of {' and '.join(found.data)}); it is on the card")
 
 
+@app.command("familiar", epilog="Example:  c6seg models familiar my-model/ my-data/ simulated/")
+def familiar(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle; its card is changed.")],
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Data sets or images that trained it.")],
+) -> None:
+    """Write into a model what its training images measure; images unlike them get the flag unlike_training."""
+    from c6seg import api
+
+    with progress_bar("Measuring") as progress:
+        bundle = api.familiarise_model(folder, data, progress=progress)
+    found = bundle.spec.familiar
+    if found is not None:
+        say(f"{bundle.spec.name}: {found.images} images measured; unlike them is a distance above {found.threshold:g}")
+
+
 @app.command("install", epilog="Example:  c6seg models install runs/my-training/bundle")
 def install(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of a bundle.")],

@@ -39,7 +39,16 @@ from c6seg.models.bundle_folder import (
     new_folder,
     user_models,
 )
-from c6seg.models.bundle_spec import SPEC_FILE, BundleSpec, Calibration, Int8, ScaleSpec, TrainingData, read_spec
+from c6seg.models.bundle_spec import (
+    SPEC_FILE,
+    BundleSpec,
+    Calibration,
+    Familiar,
+    Int8,
+    ScaleSpec,
+    TrainingData,
+    read_spec,
+)
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -47,6 +56,7 @@ __all__ = [
     "Bundle",
     "BundleSpec",
     "Calibration",
+    "Familiar",
     "Int8",
     "Predict",
     "ScaleSpec",
@@ -171,10 +181,11 @@ def copy_bundle(
     *,
     scores: Mapping[str, Mapping[str, Any]] | None = None,
     calibration: Calibration | None = None,
+    familiar: Familiar | None = None,
     int8: tuple[Int8, Path] | None = None,
     replace: bool = False,
 ) -> Bundle:
-    """Copy a bundle whole or not at all, with further scores, another calibration or a network in int8.
+    """Copy a bundle whole or not at all, with more that is known of it, or a network in int8.
 
     Parameters
     ----------
@@ -184,8 +195,8 @@ def copy_bundle(
         Folder to write; may be the bundle's own when ``replace`` is True.
     scores
         Name of a score: ``mean``, ``lower``, ``upper``, ``n`` and whatever else the card shall say.
-    calibration
-        Takes the place of the bundle's own; None = keep that.
+    calibration, familiar
+        Take the place of the bundle's own; None = keep that.
     int8
         What is known of it, and the folder with its files; the copy is called ``-int8``.
     replace
@@ -207,6 +218,8 @@ def copy_bundle(
             changes["scores"] = {**bundle.spec.scores, **{name: dict(values) for name, values in scores.items()}}
         if calibration:
             changes["calibration"] = calibration
+        if familiar:
+            changes["familiar"] = familiar
         if int8 is not None:
             for name in INT8_FILES:
                 shutil.copyfile(int8[1] / name, temporary / name)

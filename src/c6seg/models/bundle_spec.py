@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from c6seg.config import Config, PreprocessConfig, SizeHW, validate
 from c6seg.errors import BundleError, ConfigError
@@ -63,6 +63,26 @@ class Int8(Config):
     data: tuple[str, ...] = Field((), description="names of their folders or files, with the folder above")
 
 
+class Familiar(Config):
+    """What the training images measure, to tell images that are unlike them; see ``inference/familiar.py``."""
+
+    measures: tuple[str, ...] = Field(description="names of the measures")
+    centre: tuple[float, ...] = Field(description="mean of each over the training images")
+    whitening: tuple[tuple[float, ...], ...] = Field(
+        description="matrix; times deviations from the centre gives uncorrelated ones of variance 1"
+    )
+    threshold: float = Field(gt=0, description="root mean square of these above which an image is unlike the training")
+    images: int = Field(ge=2, description="how many were measured")
+    data: tuple[str, ...] = Field((), description="names of their data sets")
+
+    @model_validator(mode="after")
+    def _fit(self) -> Familiar:
+        sizes = {len(self.measures), len(self.centre), len(self.whitening), *(len(row) for row in self.whitening)}
+        if len(sizes) != 1:
+            raise ValueError("measures, centre and the rows and columns of whitening must be equal in number")
+        return self
+
+
 class BundleSpec(Config):
     """Everything in ``bundle.yaml``."""
 
@@ -81,6 +101,7 @@ class BundleSpec(Config):
     limits: tuple[str, ...] = Field((), description="what the model is known not to do well, one sentence each")
     scores: dict[str, dict[str, Any]] = Field(default_factory=dict, description="name: mean, lower, upper, n, ...")
     calibration: Calibration | None = Field(None, description="error of confluence; None = not measured")
+    familiar: Familiar | None = Field(None, description="what its training images measure; None = not measured")
     int8: Int8 | None = Field(None, description="the network in int8 for OpenVINO; None = not in this bundle")
     provenance: dict[str, Any] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict, description="relative path: SHA-256")

@@ -22,6 +22,7 @@ def model_card(spec: BundleSpec) -> str:
         _data(spec),
         _scores(spec),
         _calibration(spec),
+        _familiar(spec),
         _int8(spec),
         _limits(spec),
         _provenance(spec.provenance),
@@ -86,6 +87,17 @@ def _calibration(spec: BundleSpec) -> str:
     )
     note = f"\n\nThe images: {found.note}." if found.note else ""
     return f"## Error of confluence\n\n{line}{note}"
+
+
+def _familiar(spec: BundleSpec) -> str:
+    found = spec.familiar
+    if found is None:
+        return ""
+    data = f" of {' and '.join(found.data)}" if found.data else ""
+    return (
+        "## What is familiar to it\n\n`c6seg segment` flags images as `unlike_training` that are further than "
+        f"{found.threshold:g} from the training images, of which {found.images}{data} were measured."
+    )
 
 
 def _int8(spec: BundleSpec) -> str:

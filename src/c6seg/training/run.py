@@ -23,8 +23,10 @@ import numpy as np
 from c6seg.config import TrainConfig, dump_yaml, load_config
 from c6seg.data.datasets import Dataset, Item
 from c6seg.data.images import probe
-from c6seg.errors import DataError, OutputError, TrainingError, UsageError
+from c6seg.errors import C6segError, DataError, OutputError, TrainingError, UsageError
 from c6seg.inference.engine import predict_pixels
+from c6seg.inference.familiar import MIN_IMAGES
+from c6seg.inference.familiar_set import add_familiar
 from c6seg.models.bundle import Bundle, BundleSpec, open_bundle, write_bundle
 from c6seg.models.encoders import find_encoder
 from c6seg.models.export import export_network
@@ -180,7 +182,7 @@ def run_training(
             start=start,
             epoch=training.progress.best_epoch,
         )
-        _write(training, spec, graphs)
+        _add_familiar(_write(training, spec, graphs), items)
     accelerator.wait_for_everyone()
     return open_bundle(out.absolute() / "bundle")
 
@@ -250,7 +252,7 @@ def _validate(training: Training) -> Validation:
     )
 
 
-def _write(training: Training, spec: BundleSpec, graphs: Path | None) -> None:
+def _write(training: Training, spec: BundleSpec, graphs: Path | None) -> Bundle:
     from c6seg.data.synthetic import simulate_image
 
     # A simulated picture: a bundle that is passed on must not carry somebody's photographs.
@@ -260,7 +262,19 @@ def _write(training: Training, spec: BundleSpec, graphs: Path | None) -> None:
     network.load_state_dict(training.raw.state_dict())
     with tempfile.TemporaryDirectory() as folder:
         export_network(network, Path(folder), graphs=graphs)
-        write_bundle(training.out / "bundle", spec=spec, source=Path(folder), example=example, predict=predict_pixels)
+        bundle = training.out / "bundle"
+        return write_bundle(bundle, spec=spec, source=Path(folder), example=example, predict=predict_pixels)
+
+
+def _add_familiar(bundle: Bundle, items: TrainingSet) -> None:
+    """Write what is familiar to the model, where there are enough images; the flag alone is no reason to fail."""
+    if len(items.train) + len(items.extra) < MIN_IMAGES:
+        return
+    groups = {"data": [item.image for item in items.train], "extra": [item.image for item in items.extra]}
+    try:
+        add_familiar(bundle, {name: paths for name, paths in groups.items() if paths})
+    except C6segError as error:
+        logger.warning("no image will be flagged unlike_training: %s", error)
 
 
 def _names(items: Sequence[Item]) -> list[str]:
