@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -84,3 +86,14 @@ def out(tmp_path: Path, known_graphs: Path) -> Path:
     folder = tmp_path / "out"
     shutil.copytree(known_graphs, folder / "cache" / "graphs")
     return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> ModuleType:
+    """The makers of tests/studies/examples.py: scores of studies that never ran."""
+    spec = importlib.util.spec_from_file_location("c6seg_studies_examples", Path(__file__).with_name("examples.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

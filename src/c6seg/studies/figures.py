@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MARKERS = "osD^vPX"
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+NO_FACTORS = frozenset(
+    {"split", "epoch", "train_loss", "learning_rate", "val_loss", "val_dice", "seconds", "images_per_s"}
+)
 PANELS, LINES = 6, 14
 """At most so many panels, and lines in each; what is beyond them stands in the tables."""
 
@@ -74,9 +77,7 @@ def epoch_figure(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> Figure
     are runs, thick ones their mean up to the last epoch that all of them reached, so that runs that stopped early
     leave no step. None where no epoch has a Dice score.
     """
-    factors = [
-        *dict.fromkeys(name for one in info.configurations or epochs for name in one if name in _factors(epochs))
-    ]
+    factors = dict.fromkeys(name for one in (info.configurations or epochs) for name in one if name not in NO_FACTORS)
     several = [name for name in factors if len({line.get(name) for line in epochs}) > 1]
     of_lines = "init" if "init" in several else several[0] if several else ""
     panels: dict[str, dict[str, dict[str, list[tuple[int, float]]]]] = {}
@@ -229,11 +230,6 @@ def _legend(axes: Axes, lines: int) -> None:
         axes.annotate(
             f"{lines - LINES} more in the tables", (0.99, 0.01), xycoords="axes fraction", ha="right", fontsize=8
         )
-
-
-def _factors(epochs: Sequence[Mapping[str, Any]]) -> set[str]:
-    own = {"split", "epoch", "train_loss", "learning_rate", "val_loss", "val_dice", "seconds", "images_per_s"}
-    return {name for line in epochs for name in line} - own
 
 
 def _number(text: str) -> float | None:

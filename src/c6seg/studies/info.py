@@ -10,7 +10,7 @@ from typing import Any
 
 from c6seg.errors import UsageError
 from c6seg.evaluation.comparisons import OVERLAP
-from c6seg.studies.scores import Sizes
+from c6seg.studies.scores import Configuration, Sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,9 @@ class StudyInfo:
         K and N of equation (3) as planned, so that less is told as partial; 0 = what the rows have.
     sizes
         Pairs (R, R2) in the order of the tables; empty: those of the rows.
+    expected
+        Scores that are planned of each configuration (as sorted pairs) at each of its pairs of sizes, where these
+        differ between configurations; empty: K x N of all at all ``sizes``.
     columns
         Factor whose values are the columns of the compact table; empty: the pairs of sizes.
     compare
@@ -112,6 +115,7 @@ class StudyInfo:
     divisions: int = 0
     images_per_division: int = 0
     sizes: Sequence[Sizes] = ()
+    expected: Mapping[tuple[Configuration, Sizes], int] = field(default_factory=dict)
     columns: str = ""
     compare: Sequence[str] = ()
     against: Mapping[str, str] = field(default_factory=dict)
@@ -150,7 +154,7 @@ class StudyInfo:
         words, name = self.label(factor, value), factor.replace("_", " ")
         if words != value:
             return words
-        if re.fullmatch(r"[-+.\deE]+", value):
+        if re.fullmatch(r"[-+]?\d+(\.\d+)?", value):
             return f"{value} {name}" if name.endswith("s") else f"{name} {value}"
         return f"{name} {value}" if value in {"true", "false", "yes", "no", "none"} else value
 

@@ -13,9 +13,9 @@ from c6seg.errors import DataError
 from c6seg.runtime import make_folder, write_text
 from c6seg.studies import figures
 from c6seg.studies.info import StudyInfo
-from c6seg.studies.published import FIGURE_3
+from c6seg.studies.published import FIGURE_3, FIGURE_3_WORDS
 from c6seg.studies.scores import ScoreRow, sort_rows, write_scores
-from c6seg.studies.sentences import claimed, comparison_table, headline, partial_words, sentences
+from c6seg.studies.sentences import claimed, comparison_table, headline, partial_words, sentences, untested
 from c6seg.studies.summary import Arm, Judged, judge, summarise
 from c6seg.studies.tables import Table, compact_tables, long_table, to_csv, to_latex, to_markdown
 
@@ -40,15 +40,19 @@ METHODS = (
 MOST_SENTENCES = 60
 """So many sentences stand in the report; all comparisons stand in ``tables/comparisons.csv``."""
 
+PX_PER_INCH = 120
+"""Of figures on a page, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A figure in the report: name of its files, what it shows in words, caption, PNG as a data address."""
+    """A figure in the report: name of its files, what it shows, caption, PNG as a data address, width on a page."""
 
     name: str
     words: str
     caption: str
     address: str
+    width_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def write_study_report(rows: Iterable[ScoreRow], info: StudyInfo, out: Path) -> 
         "headline": headline(judged, arms, info),
         "partial": partial_words(arms, info),
         "findings": findings,
-        "left_out": len(judged) - sum(len(one.claims) + len(one.others) for one in findings),
+        "left_out": max(0, sum(one.comparison.difference.p is not None for one in judged) - MOST_SENTENCES),
         "figures": shown,
         "notes": [*info.notes, *notes],
         "methods": [*METHODS, _overlap_words(info)],
@@ -143,7 +147,8 @@ def _write_figures(folder: Path, arms: Sequence[Arm], info: StudyInfo) -> tuple[
             continue
         save(figure, folder / name)
         png = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
-        shown.append(Shown(name, words, caption, f"data:image/png;base64,{png}"))
+        width_px = round(PX_PER_INCH * figure.get_figwidth())
+        shown.append(Shown(name, words, caption, f"data:image/png;base64,{png}", width_px))
     return shown, notes
 
 
@@ -155,7 +160,7 @@ def _drawings(arms: Sequence[Arm], info: StudyInfo) -> Iterator[tuple[str, Calla
             partial(figures.size_figure, arms, info),
             "DiceLoss against the number of training images",
             "DiceLoss^AV (1 less the mean Dice) against the number of training images, with 95 % intervals."
-            + (f" {FIGURE_3}" if info.published else ""),
+            + (f" {FIGURE_3_WORDS}" if info.published == FIGURE_3 else ""),
         )
     if info.epochs:
         yield (
@@ -186,12 +191,15 @@ def _drawings(arms: Sequence[Arm], info: StudyInfo) -> Iterator[tuple[str, Calla
 def _findings(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyInfo) -> list[Findings]:
     """Return the sentences of the report, those over all images first; where some are cut, claims stay."""
     told = list(zip(judged, sentences(judged, arms, info), strict=True))
-    kept = sorted(told, key=lambda pair: (bool(pair[0].first.group), not claimed(pair[0])))[:MOST_SENTENCES]
+    tested = [pair for pair in told if pair[0].comparison.difference.p is not None]
+    kept = sorted(tested, key=lambda pair: (bool(pair[0].first.group), not claimed(pair[0])))[:MOST_SENTENCES]
     found = []
-    for group in dict.fromkeys(one.first.group for one, _ in kept):
+    for group in dict.fromkeys(one.first.group for one in judged):
         mine = [(one, text) for one, text in kept if one.first.group == group]
         claims = tuple(text for one, text in mine if claimed(one))
-        found.append(Findings(group, claims, tuple(text for one, text in mine if not claimed(one))))
+        others = [text for one, text in mine if not claimed(one)]
+        others += untested([(one, text) for one, text in told if one.first.group == group])
+        found.append(Findings(group, claims, tuple(others)))
     return found
 
 

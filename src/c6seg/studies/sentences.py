@@ -13,6 +13,9 @@ from c6seg.studies.summary import INPUT_SIZE, Arm, Judged, varying
 from c6seg.studies.tables import Table, score
 
 ALPHA = 0.05
+OWN_WORDS = ("no", "nothing", "input", "scored", "at")
+SAME_REASON = 6
+"""So many comparisons without a test are told one by one."""
 
 
 def claimed(one: Judged) -> bool:
@@ -55,13 +58,33 @@ def sentence_of(one: Judged, info: StudyInfo, *, context: str) -> str:
     if found.mean < 0:
         better, worse, images = second, first, one.comparison.worse
     joined = f"{context} from " if one.factor == "init" and context else where
-    text = f"{joined}{better} beats {worse} by {_difference(one.comparison, positive=True)}"
+    beats = "beat" if better[:1].isdigit() and better.endswith("s") else "beats"
+    text = f"{joined}{better} {beats} {worse} by {_difference(one.comparison, positive=True)}"
     return _capital(f"{text} ({_p(one.comparison)}; better on {images} of {counted(found.images, 'image')}{partial}).")
 
 
 def sentences(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyInfo) -> list[str]:
     """One sentence for each comparison, in their order."""
     return [sentence_of(one, info, context=context_of(one, arms, info)) for one in judged]
+
+
+def untested(told: Sequence[tuple[Judged, str]]) -> list[str]:
+    """Return the sentences of comparisons without a test; many for the same reason become one.
+
+    Parameters
+    ----------
+    told
+        Comparisons with their sentences; those with a test are passed over.
+    """
+    reasons: dict[str, list[str]] = {}
+    for one, text in told:
+        if one.comparison.difference.p is None:
+            reasons.setdefault(one.comparison.difference.reason, []).append(text)
+    found = []
+    for reason, texts in reasons.items():
+        many = f"Nothing can be said of {len(texts)} comparisons: {reason}. tables/comparisons.csv has them."
+        found += texts if len(texts) <= SAME_REASON else [many]
+    return found
 
 
 def context_of(one: Judged, arms: Sequence[Arm], info: StudyInfo) -> str:
@@ -194,4 +217,5 @@ def _probability(p: float | None) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Begin with a capital letter, unless that is the name of a value, which keeps its own."""
+    return text[0].upper() + text[1:] if text.split(maxsplit=1)[0] in OWN_WORDS else text

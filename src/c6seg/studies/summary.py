@@ -95,8 +95,9 @@ def summarise(rows: Iterable[ScoreRow], info: StudyInfo) -> list[Arm]:
             if scores is None and not _blank(group, sizes, key, found, info):
                 continue
             estimate = estimate_mean(scores or {}, overlap=info.overlap_of(configuration))
-            expected = info.divisions * info.images_per_division if not group else 0
-            arms.append(Arm(configuration, sizes, group, scores or {}, _within(estimate), expected))
+            arms.append(
+                Arm(configuration, sizes, group, scores or {}, _within(estimate), _expected(group, sizes, key, info))
+            )
     return arms
 
 
@@ -168,13 +169,21 @@ def _configurations(rows: Sequence[ScoreRow], info: StudyInfo) -> dict[Configura
 def _places(found: Mapping[tuple[str, Sizes, Configuration], Scores], info: StudyInfo) -> list[tuple[str, Sizes]]:
     """Return groups and pairs of sizes in the order of the tables, all images first."""
     there = {(group, sizes) for group, sizes, _ in found}
-    sizes = list(dict.fromkeys((*info.sizes, *sorted((sizes for _, sizes in there), key=_by_number))))
+    planned = (*info.sizes, *(pair for _, pair in info.expected))
+    sizes = list(dict.fromkeys((*planned, *sorted((sizes for _, sizes in there), key=_by_number))))
     groups = ["", *sorted({group for group, _ in there} - {""}, key=natural)]
     return [(group, pair) for group in groups for pair in sizes or [("", "")] if not group or (group, pair) in there]
 
 
 def _by_number(sizes: Sizes) -> tuple[object, ...]:
     return natural(sizes[1]), natural(sizes[0])
+
+
+def _expected(group: str, sizes: Sizes, key: Configuration, info: StudyInfo) -> int:
+    """Scores that are planned; 0 where that is not known."""
+    if group:
+        return 0
+    return info.expected.get((key, sizes), 0) if info.expected else info.divisions * info.images_per_division
 
 
 def _blank(
@@ -184,9 +193,13 @@ def _blank(
     found: Mapping[tuple[str, Sizes, Configuration], Scores],
     info: StudyInfo,
 ) -> bool:
-    """Whether a planned configuration is shown without scores at these sizes: where it has none at all."""
+    """Whether a configuration is shown without scores at these sizes: where it is planned to have some."""
+    if group:
+        return False
+    if info.expected:
+        return bool(info.expected.get((key, sizes)))
     planned = any(tuple(sorted(one.items())) == key for one in info.configurations)
-    return not group and planned and not any(other == key for _, _, other in found)
+    return planned and not any(other == key for _, _, other in found)
 
 
 def _drop_lone_group(found: dict[tuple[str, Sizes, Configuration], Scores], groups: Sequence[str]) -> None:

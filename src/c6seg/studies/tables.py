@@ -166,7 +166,7 @@ def compact_tables(arms: Sequence[Arm], info: StudyInfo) -> list[Table]:
         mine = [arm for arm in arms if arm.group == group]
         name = f"compact-{group}" if group else "compact"
         tables.append(
-            _compact(mine, info, name=name, title=f"DiceScore^AV, {group} images" if group else "DiceScore^AV")
+            _compact(mine, info, name=name, title=f"DiceScore^AV, images of group {group}" if group else "DiceScore^AV")
         )
     return tables
 
@@ -180,7 +180,7 @@ def _compact(arms: Sequence[Arm], info: StudyInfo, *, name: str, title: str) -> 
     for arm in arms:
         words = [info.label(factor, arm.configuration.get(factor, "")) for factor in left]
         place = (*words, *([size_words(arm.sizes)] * several))
-        column = info.label(info.columns, arm.configuration.get(info.columns, "")) if by_factor else None
+        column = info.phrase(info.columns, arm.configuration.get(info.columns, "")) if by_factor else None
         fields.setdefault(place, {})[size_words(arm.sizes) if column is None else column] = arm
     columns = list(dict.fromkeys(column for row in fields.values() for column in row if column)) or [""]
     papers = {one for one in columns if any(_published(row[one], info) for row in fields.values() if one in row)}

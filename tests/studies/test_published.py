@@ -1,0 +1,48 @@
+"""The paper's figures: all of them, found by any spelling, marked where a label cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from c6seg.errors import UsageError
+from c6seg.studies.published import find_published, published, table_named
+
+
+def test_all_figures_are_there() -> None:
+    assert {name: len(rows) for name, rows in published().items()} == {
+        "Table 1": 6, "Table 2": 8, "Table 3": 14, "Table 4": 7, "Fig. 3": 0, "Table 5": 4,
+    }  # fmt: skip
+    for rows in published().values():
+        assert len({(tuple(sorted(row.configuration.items())), row.sizes) for row in rows}) == len(rows)
+        assert all(0.6 < row.dice < 0.95 for row in rows)
+
+
+def dice(table: str, configuration: dict[str, str], *sizes: str) -> float | None:
+    found = find_published(table, configuration, (sizes[0], sizes[1]))
+    return None if found is None else found.dice
+
+
+def test_any_spelling_finds_the_figure_of_that_place_only() -> None:
+    small = ("704x512", "704x512")
+    assert dice("Table 1", {"encoder": "mit_b3", "init": "LIVECell"}, *small) == 0.940
+    assert dice("Table 1", {"encoder": "MiT-B3", "init": "random", "seed": "2"}, *small) == 0.868
+    assert dice("Table 1", {"encoder": "ResNet50", "init": "random"}, *small) is None
+    assert dice("Table 1", {"encoder": "MiT-B3", "init": "random"}, "704x512", "2592x1952") is None
+    assert dice("Table 1", {"init": "random"}, *small) is None
+    assert dice("Table 2", {"encoder": "vgg19", "init": "livecell"}, "2592x1952", "native") == 0.632
+    resized = {"encoder": "VGG19", "init": "livecell-1472x1120", "tuning": "resize_2592x1952"}
+    assert dice("Table 3", resized, "native", "2592x1952") == 0.902
+    fragment = {"fragment": "57 ± 30", "flips": "yes", "sharpness": "no", "contrast": "yes"}
+    assert dice("Table 4", fragment, "native", "native") == 0.906
+    assert dice("Table 5", {"augmentation": "flips, contrast"}, "2592x1952", "2592x1952") == 0.902
+
+
+def test_labels_that_cannot_be_read_are_marked() -> None:
+    assert all("our reading" in row.reading for row in table_named("Table 2"))
+    assert [row.dice for row in table_named("Table 3") if row.reading] == [0.903]
+    assert not any(row.reading for name in ("Table 1", "Table 4", "Table 5") for row in table_named(name))
+
+
+def test_an_unknown_table_gets_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'Table 1'"):
+        table_named("Tabel 1")
