@@ -74,6 +74,8 @@ def build_network(config: NetworkConfig, *, seed: int | None = None) -> tuple[nn
 def _unet(encoder: Encoder) -> nn.Module:
     import segmentation_models_pytorch as smp
 
+    from c6seg.models.attention import fuse_attention
+
     # Weights are loaded by this module: non-None encoder_weights would download while the network is built.
     network: nn.Module = smp.Unet(
         encoder.library_name, encoder_weights=None, decoder_interpolation="bilinear", in_channels=3, classes=1
@@ -83,6 +85,7 @@ def _unet(encoder: Encoder) -> nn.Module:
         # their gradient.
         if hasattr(network.encoder, name):
             getattr(network.encoder, name).requires_grad_(False)
+    fuse_attention(network)
     return network
 
 
