@@ -10,10 +10,19 @@ import re
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from c6seg.errors import ConfigError, did_you_mean
 
@@ -121,10 +130,29 @@ class PreprocessConfig(Config):
     multiple: int = Field(32, ge=1, description="height and width are padded to a multiple of this, px")
 
 
+ChainOperation = Literal[
+    "brightness", "contrast", "gamma", "sharpen", "blur", "noise", "shading", "rotate", "shear", "stretch"
+]
+"""A change that a chain may draw."""
+
+
 class AugmentConfig(Config):
     """Random changes of a training example. Ranges are inclusive; a range of equal ends switches a change off."""
 
     scale: tuple[float, float] = Field((1.0, 1.0), description="magnification of the objects, drawn log-uniformly")
+    fragment: (
+        tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] | Literal["auto"] | None
+    ) = Field(
+        None,
+        description="random fragments whose side is a fraction of the image's side, drawn evenly from this range, "
+        "brought to input_size whatever fit and scale say (paper, Fig. 5); auto = so that objects get object_px",
+    )
+    fragment_spread: float = Field(
+        0.53, ge=0, lt=1, description="half width of the range that fragment = auto takes, as a part of its middle"
+    )
+    object_px: float | None = Field(
+        None, gt=0, description="diameter that objects shall have at the network's input where fragment is auto, px"
+    )
     flips: bool = True
     quarter_turns: bool = True
     brightness: float = Field(0.0, ge=0, le=1, description="largest shift, as a fraction of the full range")
@@ -135,6 +163,23 @@ class AugmentConfig(Config):
     noise: float = Field(0.0, ge=0, le=1, description="largest standard deviation of added noise, fraction of range")
     shading: float = Field(0.0, ge=0, le=1, description="largest amplitude of a smooth illumination field")
     invert: float = Field(0.0, ge=0, le=1, description="probability of inverted grey values")
+    chain: int = Field(
+        0, ge=0, le=8, description="changes drawn one after the other for each example, after those above (RandAugment)"
+    )
+    chain_of: tuple[ChainOperation, ...] = Field(
+        get_args(ChainOperation), min_length=1, description="what the chain draws from, each as likely, with repetition"
+    )
+    magnitude: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = Field(
+        (0.1, 0.9), description="strength of each change of the chain, drawn evenly; 1 = the strongest that is sensible"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for name in ("scale", "fragment", "magnitude"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{name} = [{value[0]:g}, {value[1]:g}] is no range: write the smaller number first")
+        return self
 
 
 class NetworkConfig(Config):
@@ -170,6 +215,14 @@ class TrainConfig(Config):
         0, ge=0, description="images drawn per epoch from the additional data sets; 0 = all of them"
     )
     batch: int | Literal["auto"] = Field(4, description="images per step and process; auto = as large as fits")
+    accumulate: int = Field(
+        1, ge=1, description="batches whose gradients are put together before a step: as one batch so many times larger"
+    )
+    checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="compute activations again for the gradient rather than keep them: far less memory, a third more "
+        "time, the same result; auto = where they would not fit",
+    )
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
@@ -213,6 +266,9 @@ class SegmentConfig(Config):
     )
     cluster_model: str | None = Field(
         None, description="bundle of another pre-training, which marks what this one leaves out or the reverse"
+    )
+    ensemble: tuple[str, ...] = Field(
+        (), description="further bundles: the mean of the probabilities of all, each at its own scale"
     )
     threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
     engine: Annotated[str, AfterValidator(_engine)] = Field(

@@ -6,6 +6,7 @@ are made by threads ahead of the network; each depends on (seed, epoch, index) a
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from c6seg.config import TrainConfig
 from c6seg.data.datasets import Item
-from c6seg.data.images import read_image
+from c6seg.data.images import probe, read_image
 from c6seg.errors import DataError
 from c6seg.runtime import seed_for
-from c6seg.transforms import augment
+from c6seg.transforms import augment, chain
 from c6seg.transforms.preprocess import contrast_limits, normalise, raise_contrast, select_channels
 
 FloatArray = NDArray[np.float32]
@@ -87,6 +88,13 @@ class Examples:
             self._bytes += prepared.nbytes
         return prepared
 
+    def largest_hw(self) -> tuple[int, int]:
+        """Size of the largest example, px."""
+        if self.config.input_size is not None:
+            return self.config.input_size
+        sizes = [_input_hw(probe(item.image).size_hw, self.config) for item in self.items]
+        return max(sizes, key=lambda size: size[0] * size[1])
+
     def train(self, number: int, *, epoch: int, index: int) -> Example:
         """Make one random example: image (3, H, W) and mask (1, H, W).
 
@@ -99,15 +107,16 @@ class Examples:
         image, mask = self._cut(prepared, window)
         image, mask = augment.turn(image, mask, config.augment, rng)
         image = augment.vary(image, config.augment, rng)
+        if config.augment.chain:
+            image, mask = chain.apply(image, mask, config.augment, rng)
         return normalise(image, config.preprocess.mean, config.preprocess.std), mask[None]
 
     def windows(self, number: int) -> list[augment.Window]:
         """Return fixed windows that cover image ``number`` for validation; the last ones overlap their neighbours."""
         height, width = self.prepared(number).size_hw
-        size_hw = self.config.input_size
-        if size_hw is None:
-            multiple = self.config.preprocess.multiple
-            size_hw = (height + -height % multiple, width + -width % multiple)
+        size_hw = _input_hw((height, width), self.config)
+        if isinstance(self.config.augment.fragment, tuple):
+            return _fragments((height, width), size_hw, float(np.mean(self.config.augment.fragment)))
         if self.config.fit == "resize":
             return [augment.Window((0.0, 0.0, float(width), float(height)), size_hw, size_hw)]
         found = []
@@ -219,19 +228,33 @@ def _prepare(item: Item, config: TrainConfig) -> Prepared:
 
 
 def _window(image_hw: tuple[int, int], config: TrainConfig, rng: np.random.Generator) -> augment.Window:
+    size_hw = _input_hw(image_hw, config)
+    if config.augment.fragment is not None:
+        side = augment.draw_side(config.augment, rng)
+        return augment.random_fragment(image_hw, size_hw, (image_hw[0] * side, image_hw[1] * side), rng)
     scale = augment.draw_scale(config.augment, rng)
-    size_hw = config.input_size
-    if size_hw is None:
-        multiple = config.preprocess.multiple
-        size_hw = (image_hw[0] + -image_hw[0] % multiple, image_hw[1] + -image_hw[1] % multiple)
     if config.fit == "crop":
         return augment.random_window(image_hw, size_hw, scale, rng)
     if scale <= 1:
         return augment.Window((0.0, 0.0, float(image_hw[1]), float(image_hw[0])), size_hw, size_hw)
     # A magnified whole image: a fragment with the side 1/scale of the image's side, as in the paper's Fig. 5.
-    height, width = image_hw[0] / scale, image_hw[1] / scale
-    top, left = rng.uniform(0, image_hw[0] - height), rng.uniform(0, image_hw[1] - width)
-    return augment.Window((left, top, left + width, top + height), size_hw, size_hw)
+    return augment.random_fragment(image_hw, size_hw, (image_hw[0] / scale, image_hw[1] / scale), rng)
+
+
+def _fragments(image_hw: tuple[int, int], size_hw: tuple[int, int], side: float) -> list[augment.Window]:
+    """Cover an image with fragments whose side is a fraction of its side: validation at the scale of the training."""
+    count = math.ceil(1 / side - 1e-9)
+    height, width = image_hw[0] * side, image_hw[1] * side
+    tops, lefts = (np.linspace(0.0, length * (1 - side), count) for length in image_hw)
+    boxes = [(float(left), float(top), float(left + width), float(top + height)) for top in tops for left in lefts]
+    return [augment.Window(box, size_hw, size_hw) for box in boxes]
+
+
+def _input_hw(image_hw: tuple[int, int], config: TrainConfig) -> tuple[int, int]:
+    """Size at which the network sees an image or its fragments: as configured, or its own, filled up."""
+    height, width = image_hw
+    multiple = config.preprocess.multiple
+    return config.input_size or (height + -height % multiple, width + -width % multiple)
 
 
 def _starts(length: int, size: int) -> list[int]:

@@ -67,6 +67,9 @@ def largest_batch(accelerator: Accelerator, network: nn.Module, image: NDArray[n
         return batch_size
 
     network.train()
+    for module in network.modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            module.eval()  # a process that fails must not leave the others waiting for its statistics
     try:
         found = int(find_executable_batch_size(attempt, starting_batch_size=most)())
     except RuntimeError as error:
@@ -79,6 +82,7 @@ def largest_batch(accelerator: Accelerator, network: nn.Module, image: NDArray[n
         ) from error
     finally:
         del reserve
+        network.train()
         network.zero_grad(set_to_none=True)
         network.load_state_dict(saved)
     found = int(accelerator.gather(torch.tensor([found], device=accelerator.device)).min())

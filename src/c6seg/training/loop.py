@@ -34,7 +34,9 @@ from c6seg.training.checkpoint import (
     save_tensors,
 )
 from c6seg.training.device import largest_batch, make_accelerator
-from c6seg.training.losses import segmentation_loss
+from c6seg.training.memory import spare_memory
+from c6seg.training.step import add_gradient, learning_rate
+from c6seg.training.together import join_norms
 from c6seg.training.validation import validate
 
 LAST, BEST, METRICS = "checkpoints/last.pt", "checkpoints/best.pt", "metrics.jsonl"
@@ -87,6 +89,14 @@ class Training:
         """Move the network to its device and make the optimizer."""
         self.accelerator = make_accelerator(self.config.precision)
         network = self.network.to(memory_format=torch.channels_last)
+        spare_memory(
+            network,
+            self.config,
+            self.train.largest_hw(),
+            bf16=self.accelerator.mixed_precision == "bf16",
+            device=self.accelerator.device,
+        )
+        network = join_norms(network, self.accelerator.num_processes, self.accelerator.device)
         kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
@@ -143,13 +153,14 @@ class Training:
     def _epoch(self, stop: list[bool]) -> None:
         progress, config = self.progress, self.config
         processes = self.accelerator.num_processes
-        steps = steps_per_epoch(self.train, batch=progress.batch, processes=processes)
+        batch = progress.batch * config.accumulate
+        steps = steps_per_epoch(self.train, batch=batch, processes=processes)
         started = time.monotonic()
         self.model.train()
         batches = train_batches(
             self.train,
             epoch=progress.epoch,
-            batch=progress.batch,
+            batch=batch,
             first_step=progress.step,
             rank=self.accelerator.process_index,
             processes=processes,
@@ -184,16 +195,20 @@ class Training:
 
     def _step(self, images: torch.Tensor, masks: torch.Tensor, rate: float, *, stop: bool) -> tuple[float, bool]:
         """Make one step; the mean loss of all processes, and whether one of them was asked to stop."""
-        progress, device = self.progress, self.accelerator.device
-        # Layers with chance in them (drop path of the transformers) depend on the step, not on the past.
-        torch.manual_seed(seed_for(self.config.seed, "step", progress.epoch, progress.step))
+        progress = self.progress
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images = images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        logits = self.model(images)
-        loss = segmentation_loss(logits, masks.to(device, non_blocking=True), self.config.loss)
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        loss = add_gradient(
+            self.accelerator,
+            self.model,
+            images,
+            masks,
+            loss=self.config.loss,
+            pieces=self.config.accumulate,
+            # Layers with chance in them (drop path of the transformers) depend on the step, not on the past.
+            seed=seed_for(self.config.seed, "step", progress.epoch, progress.step),
+        )
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.raw)
@@ -275,17 +290,6 @@ class Training:
             image, _ = self.train.train(0, epoch=0, index=0)
             found = largest_batch(self.accelerator, self.raw, image, most=min(64, count))
         return max(found, find_encoder(config.network.encoder).min_batch)
-
-
-def learning_rate(config: TrainConfig, step: int, steps_in_epoch: int) -> float:
-    """Learning rate of a step counted from the start of the training: linear warm-up, then fixed or half a cosine."""
-    warmup, total = config.warmup_epochs * steps_in_epoch, config.epochs * steps_in_epoch
-    if step < warmup:
-        return config.learning_rate * (step + 1) / max(1.0, warmup)
-    if config.schedule == "fixed":
-        return config.learning_rate
-    part = (step - warmup) / max(1.0, total - warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, part))))
 
 
 @contextmanager

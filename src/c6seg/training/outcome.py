@@ -107,17 +107,24 @@ def plain_name(text: str) -> str:
 
 
 def training_scale(items: Sequence[Item], config: TrainConfig) -> ScaleSpec:
-    """Scale at which the network saw its training images: that of the files, unless whole images were resized."""
+    """Scale at which the network saw its training images: that of the files, unless they were resized."""
     pixel, size = pixel_size_um(items), object_size_px(items)
-    if config.fit == "crop" or config.input_size is None:
+    fragment = config.augment.fragment
+    side = float(np.mean(fragment)) if isinstance(fragment, tuple) else 1.0
+    if config.input_size is None or (config.fit == "crop" and fragment is None):
         return ScaleSpec(pixel_size_um=pixel, object_size_px=size)
     height, width = config.input_size
-    shrunk = float(np.median([math.sqrt(math.prod(probe(item.image).size_hw) / (height * width)) for item in items]))
+    shrunk = side * typical_side(items) / math.sqrt(height * width)
     return ScaleSpec(
         pixel_size_um=None if pixel is None else round(pixel * shrunk, 4),
         object_size_px=None if size is None else round(size / shrunk, 1),
-        whole_image=config.input_size,
+        whole_image=config.input_size if fragment is None else None,
     )
+
+
+def typical_side(items: Sequence[Item]) -> float:
+    """Median over the images of the geometric mean of their sides, px."""
+    return float(np.median([math.sqrt(math.prod(probe(item.image).size_hw)) for item in items]))
 
 
 def object_size_px(items: Sequence[Item]) -> float | None:

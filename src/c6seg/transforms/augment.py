@@ -63,6 +63,15 @@ def random_window(
     return Window(box, (inner[0], inner[1]), size_hw)
 
 
+def random_fragment(
+    image_hw: tuple[int, int], size_hw: tuple[int, int], side_hw: tuple[float, float], rng: np.random.Generator
+) -> Window:
+    """Choose a fragment with sides ``side_hw`` (px of the image, at most its own) at random, to fill the example."""
+    height, width = side_hw
+    top, left = rng.uniform(0, image_hw[0] - height), rng.uniform(0, image_hw[1] - width)
+    return Window((left, top, left + width, top + height), size_hw, size_hw)
+
+
 def cut(array: FloatArray, window: Window) -> FloatArray:
     """Cut and scale a window of (Y, X) or (Y, X, C)."""
     inner = resize(array, window.inner_hw, box_xyxy=window.box_xyxy)
@@ -76,6 +85,13 @@ def draw_scale(config: AugmentConfig, rng: np.random.Generator) -> float:
     """Draw the magnification, uniformly in its logarithm."""
     low, high = np.log(config.scale)
     return float(np.exp(rng.uniform(low, high)))
+
+
+def draw_side(config: AugmentConfig, rng: np.random.Generator) -> float:
+    """Draw the side of a fragment as a fraction of the image's side, evenly from ``config.fragment`` (paper, E6)."""
+    if not isinstance(config.fragment, tuple):
+        raise TypeError(f"no range of fragments to draw from: {config.fragment}")
+    return float(rng.uniform(*config.fragment))
 
 
 def turn(
