@@ -159,3 +159,75 @@ def test_a_real_outline_moved_by_known_pixels(shared_data: Path) -> None:
     counts = metrics.count(grown, true)
     assert (metrics.recall(counts), counts.fn) == (1.0, 0)
     assert 0.85 < metrics.precision(counts) < 1.0
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("width_px", [1.0, 2.5, 3.0])
+def test_band_equals_distances_by_brute_force(pair: tuple[Mask, Mask], width_px: float) -> None:
+    predicted, true = pair
+    cells, background = np.argwhere(true), np.argwhere(~true)
+    every = cdist(cells, background)
+    band = np.zeros_like(true)
+    band[tuple(cells[every.min(axis=1) <= width_px].T)] = True
+    band[tuple(background[every.min(axis=0) <= width_px].T)] = True
+    counts = metrics.band_counts(predicted, true, width_px=width_px)
+    assert counts.total == band.sum()
+    assert metrics.band_dice(counts) == pytest.approx(sk.f1_score(true[band], predicted[band]), abs=1e-12)
+
+
+def test_band_leaves_out_the_interior_and_the_frame() -> None:
+    true = np.zeros((40, 40), dtype=bool)
+    true[:, :20] = True  # cut by the frame on three sides: its outline is one line
+    hollow = true.copy()
+    hollow[:, :10] = False
+    counts = metrics.band_counts(hollow, true)
+    assert counts.total == 40 * 6
+    assert metrics.band_dice(counts) == 1.0
+    assert metrics.band_dice(metrics.band_counts(np.roll(true, 1, axis=1), true)) < 1.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("radius_px", [1.0, 2.5, 3.0])
+def test_thin_parts_equal_scipy_opening_with_a_disc(seed: int, radius_px: float) -> None:
+    true = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((40, 50)), 2.5) > 0.02
+    reach = int(radius_px)
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = rows**2 + columns**2 <= radius_px**2
+    pad = 10
+    opened = ndimage.binary_opening(np.pad(true, pad, mode="edge"), structure=disc)[pad:-pad, pad:-pad]
+    thin = metrics.thin_parts(true, radius_px=radius_px)
+    np.testing.assert_array_equal(thin, true & ~opened)
+    predicted = np.roll(true, 1, axis=0)
+    counts = metrics.thin_counts(predicted, true, radius_px=radius_px)
+    assert (counts.tp, counts.fn, counts.fp, counts.tn) == ((predicted & thin).sum(), (~predicted & thin).sum(), 0, 0)
+    if thin.any():
+        assert metrics.thin_recall(counts) == pytest.approx(sk.recall_score(true[thin], predicted[thin]))
+
+
+def test_a_lost_process_costs_thin_recall_more_than_dice() -> None:
+    true = np.zeros((80, 120), dtype=bool)
+    true[20:60, 20:60] = True
+    true[38:42, 60:] = True  # 4 px wide, up to the frame
+    body = true.copy()
+    body[:, 60:] = False
+    assert metrics.dice(metrics.count(body, true)) > 0.9
+    assert metrics.thin_recall(metrics.thin_counts(body, true)) < 0.1
+    assert metrics.thin_recall(metrics.thin_counts(true, true)) == 1.0
+    assert metrics.thin_parts(true)[38:42, -1].all()
+
+
+def test_empty_cases_of_detail() -> None:
+    nothing, full = np.zeros((9, 9), dtype=bool), np.ones((9, 9), dtype=bool)
+    for true in (nothing, full):
+        for predicted in (nothing, full):
+            band, thin = metrics.band_counts(predicted, true), metrics.thin_counts(predicted, true)
+            assert (band.total, thin.total) == (0, 0)
+            assert math.isnan(metrics.band_dice(band))
+            assert metrics.band_dice(band, empty=1.0) == 1.0
+            assert math.isnan(metrics.thin_recall(thin))
+            assert metrics.thin_recall(thin, empty=0.0) == 0.0
+    with pytest.raises(UsageError, match="must be equal"):
+        metrics.band_counts(nothing, full[:4])
+    line = nothing.copy()
+    line[4] = True
+    assert metrics.thin_parts(line).sum() == 9  # nothing is left of it

@@ -145,6 +145,25 @@ def test_rows_have_exactly_the_agreed_columns() -> None:
     assert (row["tp"], row["fp"], row["fn"], row["tn"]) == (0, 1, 0, 23)
     assert (row["dice"], row["precision"], row["recall"], row["hd95_px"]) == (0.0, 0.0, None, None)
     assert row["confluence_pred"] == pytest.approx(1 / 24)
+    assert (row["band_dice"], row["thin_recall"], row["band_tp"], row["thin_fn"]) == (None, None, 0, 0)
+
+
+def test_detail_is_scored_at_the_size_of_the_score_and_pooled() -> None:
+    true = np.zeros((60, 90), dtype=bool)
+    true[10:50, 10:50] = True
+    true[29:33, 50:80] = True
+    body = true.copy()
+    body[:, 50:] = False
+    one, other = (protocol.score_image("a", mask.astype(np.float32), true, threshold=0.5) for mask in (body, true))
+    assert one.row()["thin_recall"] < 0.2
+    assert (other.row()["thin_recall"], other.row()["band_dice"]) == (1.0, 1.0)
+    pooled = protocol.Evaluation((one, other)).summary()["pooled"]
+    both = one.thin.plus(other.thin)
+    assert pooled["thin_recall"] == pytest.approx(both.tp / (both.tp + both.fn))
+    assert one.row()["band_dice"] < pooled["band_dice"] < 1.0
+    # four times as large, the process is thicker than the disc
+    large = protocol.score_image("a", body.astype(np.float32), true, threshold=0.5, score_hw=(240, 360))
+    assert large.thin.fn < one.thin.fn
 
 
 def test_averages_of_equations_3_and_4() -> None:

@@ -20,7 +20,9 @@ from c6seg.data.items import Item
 from c6seg.data.splits import select_text
 from c6seg.errors import AnnotationError, DataError, UsageError
 from c6seg.evaluation.protocol import (
+    BAND_PX,
     COLUMNS,
+    THIN_RADIUS_PX,
     TOLERANCE_PX,
     Evaluation,
     FloatArray,
@@ -118,6 +120,11 @@ def evaluate_items(
             if progress is not None:
                 progress(done, len(by_name), name)
 
+    if segmenter.members and not model_scale:
+        raise UsageError(
+            f"Several models see an image each at its own scale, not at {format_size(input_hw)}: score them with "
+            f"input_size = {MODEL_SCALE!r}."
+        )
     evaluation = evaluate_each(by_name, one, expected=(DataError,))
     bundle = segmenter.bundle
     details = {
@@ -133,6 +140,8 @@ def evaluate_items(
         "input_size": MODEL_SCALE if model_scale else format_size(input_hw),
         "score_size": format_size(score_hw),
         "boundary_tolerance_px": tolerance_px,
+        "band_px": BAND_PX,
+        "thin_radius_px": THIN_RADIUS_PX,
     }
     return replace(evaluation, details=details)
 

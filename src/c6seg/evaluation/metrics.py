@@ -196,6 +196,78 @@ def hd95_px(distances: BoundaryDistances, *, empty: float = 0.0, one_empty: floa
     return max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
 
 
+def band_counts(predicted: Mask, true: Mask, *, width_px: float = 3.0) -> Counts:
+    """Count the pixels along the true outline only: those within a distance of the other side of it.
+
+    The interior of large cells, which every mask finds, then counts for nothing. The frame of the image is no outline
+    here, so that cells which it cuts are not scored along the cut.
+
+    Parameters
+    ----------
+    predicted, true
+        (Y, X) bool, True = cell.
+    width_px
+        Largest distance, px, of a cell's pixel to the nearest background and of background to the nearest cell; the
+        bound is included. With 3, the band is three pixels wide on either side.
+
+    Raises
+    ------
+    UsageError
+        The masks differ in shape or are not bool.
+    """
+    _check(predicted, true)
+    if not true.any() or true.all():
+        return Counts(0, 0, 0, 0)
+    inside, outside = ndimage.distance_transform_edt(true), ndimage.distance_transform_edt(~true)
+    band = np.asarray(np.maximum(inside, outside) <= width_px)
+    return count(predicted[band], true[band])
+
+
+def band_dice(counts: Counts, *, empty: float = math.nan) -> float:
+    """Dice along the true outline, from :func:`band_counts`; ``empty`` (default: unknown) where there is no outline."""
+    return dice(counts, empty=empty) if counts.total else empty
+
+
+def thin_parts(mask: Mask, *, radius_px: float = 3.0) -> Mask:
+    """Pixels of a mask that an opening with a disc removes: processes, and corners sharper than the disc.
+
+    Parameters
+    ----------
+    mask
+        (Y, X) bool, True = cell; beyond the frame of the image it goes on as at the frame.
+    radius_px
+        Of the disc: the offsets of this length or less. 3 px removes what is narrower than 7 px, which is 6.1 um at
+        0.87 um per px.
+    """
+    pad = math.ceil(radius_px) + 1
+    padded = np.pad(mask, pad, mode="edge")
+    if padded.all() or not padded.any():
+        return np.zeros_like(mask)
+    core = ndimage.distance_transform_edt(padded) > radius_px
+    if not core.any():
+        return mask.copy()
+    opened = np.asarray(ndimage.distance_transform_edt(~core) <= radius_px)
+    return np.asarray(mask & ~opened[pad:-pad, pad:-pad])
+
+
+def thin_counts(predicted: Mask, true: Mask, *, radius_px: float = 3.0) -> Counts:
+    """Count which pixels of the thin parts of the truth were found (tp) and missed (fn); see :func:`thin_parts`.
+
+    Raises
+    ------
+    UsageError
+        The masks differ in shape or are not bool.
+    """
+    _check(predicted, true)
+    thin = thin_parts(true, radius_px=radius_px)
+    return count(predicted[thin], true[thin])
+
+
+def thin_recall(counts: Counts, *, empty: float = math.nan) -> float:
+    """Found fraction of the thin parts, from :func:`thin_counts`; ``empty`` (default: unknown) where there are none."""
+    return recall(counts, empty=empty)
+
+
 def _distances(start: Mask, goal: Mask) -> NDArray[np.float64]:
     if not start.any():
         return np.empty(0, dtype=np.float64)

@@ -34,9 +34,21 @@ Size = tuple[int, int] | None
 COLUMNS = (
     "image", "input_size", "score_size", "tp", "fp", "fn", "tn", "dice", "iou", "precision", "recall",
     "boundary_f1", "hd95_px", "confluence_true", "confluence_pred",
+    "band_dice", "thin_recall", "band_tp", "band_fp", "band_fn", "thin_tp", "thin_fn",
 )  # fmt: skip
-SUMMARISED = ("dice", "iou", "precision", "recall", "boundary_f1", "hd95_px", "confluence_true", "confluence_pred")
+SUMMARISED = (
+    "dice", "iou", "precision", "recall", "boundary_f1", "hd95_px", "confluence_true", "confluence_pred",
+    "band_dice", "thin_recall",
+)  # fmt: skip
 TOLERANCE_PX = 2.0
+
+BAND_PX = 3.0
+"""Width of the band on either side of the true outline, px of the size at which is scored."""
+
+THIN_RADIUS_PX = 3.0
+"""Radius of the disc that does not fit into thin parts, px of the size at which is scored."""
+
+NO_PIXELS = metrics.Counts(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,8 @@ class Score:
         Pixels at the size R2.
     boundary_f1, hd95_px
         Outline scores at the size R2; ``hd95_px`` is NaN where one of the masks is empty.
+    band, thin
+        Pixels at the size R2 along the true outline, and of the thin parts of the truth (tp and fn alone).
     """
 
     image: str
@@ -61,6 +75,8 @@ class Score:
     counts: metrics.Counts
     boundary_f1: float
     hd95_px: float
+    band: metrics.Counts = NO_PIXELS
+    thin: metrics.Counts = NO_PIXELS
 
     @property
     def dice(self) -> float:
@@ -79,6 +95,10 @@ class Score:
             "hd95_px": self.hd95_px,
             "confluence_true": metrics.confluence_true(self.counts),
             "confluence_pred": metrics.confluence_predicted(self.counts),
+            "band_dice": metrics.band_dice(self.band),
+            "thin_recall": metrics.thin_recall(self.thin),
+            **{f"band_{name}": getattr(self.band, name) for name in ("tp", "fp", "fn")},
+            **{f"thin_{name}": getattr(self.thin, name) for name in ("tp", "fn")},
         }
         known = {
             key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()
@@ -113,9 +133,6 @@ class Evaluation:
         table = {key: [math.nan if row[key] is None else float(row[key]) for row in rows] for key in SUMMARISED}
         error = [metrics.confluence_error(score.counts) for score in self.scores]
         table |= {"confluence_error": error, "confluence_error_absolute": [abs(value) for value in error]}
-        total = metrics.Counts(0, 0, 0, 0)
-        for score in self.scores:
-            total = total.plus(score.counts)
         images = len(self.scores) + len(self.failures)
         return {
             "images": images,
@@ -125,7 +142,7 @@ class Evaluation:
             "interval": f"{level:.0%} BCa bootstrap interval of the mean over images",
             "scores": {key: summarise(values, level=level, seed=seed).as_dict() for key, values in table.items()},
             "dice_failures_as_0": sum(table["dice"]) / images if images else None,
-            "pooled": _pooled(total) if self.scores else None,
+            "pooled": _pooled(self.scores) if self.scores else None,
             **self.details,
         }
 
@@ -219,6 +236,8 @@ def score_image(
         counts=metrics.count(predicted, truth),
         boundary_f1=metrics.boundary_f1(distances, tolerance_px=tolerance_px),
         hd95_px=metrics.hd95_px(distances),
+        band=metrics.band_counts(predicted, truth, width_px=BAND_PX),
+        thin=metrics.thin_counts(predicted, truth, radius_px=THIN_RADIUS_PX),
     )
 
 
@@ -284,11 +303,17 @@ def _positions(size: int, wanted: int) -> tuple[NDArray[np.intp], NDArray[np.int
     return before, np.minimum(before + 1, size - 1), weight
 
 
-def _pooled(counts: metrics.Counts) -> dict[str, float | None]:
+def _pooled(scores: Sequence[Score]) -> dict[str, float | None]:
+    counts, band, thin = (
+        metrics.Counts(*(sum(column) for column in zip(*parts, strict=True)))
+        for parts in zip(*((score.counts, score.band, score.thin) for score in scores), strict=True)
+    )
     values = {
         "dice": metrics.dice(counts),
         "iou": metrics.iou(counts),
         "precision": metrics.precision(counts),
         "recall": metrics.recall(counts),
+        "band_dice": metrics.band_dice(band),
+        "thin_recall": metrics.thin_recall(thin),
     }
     return {key: None if math.isnan(value) else value for key, value in values.items()}
