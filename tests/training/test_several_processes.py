@@ -59,8 +59,8 @@ def test_two_processes_are_one_with_the_same_images(tiny_data, tmp_path):
     assert [line["epoch"] for line in two] == [0, 1]
     assert two[0]["train_loss"] == pytest.approx(one[0]["train_loss"], rel=1e-5)
     # Adam's first step is by the sign of the gradient: where that is rounding, weights differ.
-    assert two[1]["train_loss"] == pytest.approx(one[1]["train_loss"], rel=2e-3)
-    assert two[0]["val_loss"] == pytest.approx(one[0]["val_loss"], rel=2e-3)
+    assert two[1]["train_loss"] == pytest.approx(one[1]["train_loss"], rel=5e-3)
+    assert two[0]["val_loss"] == pytest.approx(one[0]["val_loss"], rel=2e-2)
 
 
 GRADIENTS = """
