@@ -129,6 +129,7 @@ def options_key(segmenter: Segmenter) -> str:
     values = {
         "model": segmenter.model_sha256,
         "cluster_model": None if segmenter.other is None else segmenter.other.model_sha256,
+        "ensemble": [member.model_sha256 for member in segmenter.members],
         "config": segmenter.config.model_dump(mode="json"),
         "engine": [segmenter.engine.name, segmenter.engine.device, segmenter.engine.precision],
         "c6seg": runtime.versions()["c6seg"],

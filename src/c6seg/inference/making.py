@@ -205,6 +205,11 @@ class Maker:
                 f"Image '{name}' is {reader.size_hw[1]}x{reader.size_hw[0]} px and is read by rows, where dense "
                 "clusters cannot be told apart. Crop it, or segment it with --clusters include."
             )
+        if self.segmenter.members:
+            raise ImageTooLargeError(
+                f"Image '{name}' is {reader.size_hw[1]}x{reader.size_hw[0]} px and is read by rows, which one model "
+                "alone can do. Crop it, or segment it without --ensemble."
+            )
         image = LargeImage(self.segmenter, reader, name, tell)
         announce(forecast(self.segmenter, reader, image.plan, name))
         begin()

@@ -14,6 +14,7 @@ from c6seg.data.images import Frame
 from c6seg.errors import ImageTooLargeError
 from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks, find_clusters
 from c6seg.inference.engine import Engine, open_engine
+from c6seg.inference.ensemble import alone, check_members, mean_probability, mean_threshold
 from c6seg.inference.familiar import Answer, Floats, describe, distance
 from c6seg.inference.flips import FlippingEngine
 from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, look, quality_flags, saturated_fraction
@@ -147,14 +148,17 @@ class Segmenter:
         self.scales: dict[tuple[int, int], FoundScale] = {}
         self.other: Segmenter | None = None  # the second network, where two tell clusters
         if self.config.cluster_model is not None:
-            alone = {"clusters": "include", "cluster_model": None, "threshold": None}
-            config = self.config.model_copy(update=alone)
-            self.other = Segmenter(self.config.cluster_model, config, threads=threads, cache=cache)
+            self.other = Segmenter(self.config.cluster_model, alone(self.config), threads=threads, cache=cache)
+        names = self.config.ensemble
+        self.members = [Segmenter(name, alone(self.config), threads=threads, cache=cache) for name in names]
+        check_members(self, self.members)
 
     @property
     def threshold(self) -> float:
         """Probability from which a pixel counts as cell."""
-        return self.bundle.spec.threshold if self.config.threshold is None else self.config.threshold
+        if self.config.threshold is not None:
+            return self.config.threshold
+        return mean_threshold(self.bundle.spec.threshold, self.members)
 
     def segment(self, frame: Frame) -> Segmentation:
         """Segment one frame.
@@ -170,7 +174,8 @@ class Segmenter:
         blind = not nothing and self.must_find_scale(frame.pixel_size_um) and enough_blocks(size_hw)
         found = self.find_scale(frame.pixels) if blind else None
         scaling = self.scaling(size_hw, frame.pixel_size_um, found)
-        probability = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, scaling.network_hw)
+        own = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, scaling.network_hw)
+        probability = own if nothing else mean_probability(own, self.members, frame)
         mask = np.zeros(size_hw, np.bool_) if nothing else probability >= self.threshold
         clusters = None
         if self.config.clusters != "include":
@@ -182,7 +187,7 @@ class Segmenter:
         if not nothing:
             words = quality_flags(lambda top, end: grey[top:end], size_hw, grey, scaling.factor, blurred=blurred)
             answer = self.answer()
-            answer.add(probability)
+            answer.add(own)
             words += self.unlike(lambda top, end: grey[top:end], size_hw, answer, scaling.factor)
         return Segmentation(
             name=frame.name,

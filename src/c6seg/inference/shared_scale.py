@@ -32,6 +32,8 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
     paths
         All images of a run. Those that cannot be read are left to complain later.
     """
+    for member in segmenter.members:
+        share_scales(member, paths)
     groups: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for path in paths:
         try:

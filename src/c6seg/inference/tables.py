@@ -8,6 +8,7 @@ from typing import Any
 
 from c6seg import runtime
 from c6seg.inference.engine import describe
+from c6seg.inference.ensemble import describe_members
 from c6seg.inference.large import LargeSegmentation
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.models.bundle_spec import BundleSpec
@@ -147,6 +148,7 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
             "calibration": _calibration(spec),
         },
         "cluster_model": _other(segmenter),
+        "ensemble": describe_members(segmenter.members),
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},
         "engine": describe(segmenter.engine),

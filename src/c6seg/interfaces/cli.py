@@ -117,6 +117,10 @@ def segment(
         str | None,
         typer.Option(metavar="NAME_OR_DIR", help="Model of another pre-training: clusters are where the two disagree."),
     ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME_OR_DIR", help="Further model: the mean of all is taken; repeatable."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Probability from which a pixel is cell; the model's if left out.")
     ] = None,
@@ -147,6 +151,7 @@ def segment(
         "flips": flips or None,
         "clusters": clusters,
         "cluster_model": cluster_model,
+        "ensemble": ensemble or None,
         "threshold": threshold,
         "engine": engine,
         "precision": precision,
