@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -71,7 +71,7 @@ class Report:
         self.lines.append(text)
         print(text, flush=True)
 
-    def table(self, titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Add and print a table; numbers are formatted by the caller."""
         self.say("| " + " | ".join(titles) + " |")
         self.say("|" + "---|" * len(titles))

@@ -27,7 +27,10 @@ def train(
         Path, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run; RUN/bundle is the result.")
     ],
     recipe: Annotated[
-        str, typer.Option(metavar="NAME_OR_FILE", help="default, paper, paper-pretrain, embedded, or a YAML file.")
+        str,
+        typer.Option(
+            metavar="NAME_OR_FILE", help="One that comes along (default, paper, scale-matched ...), or a YAML file."
+        ),
     ] = "default",
     init: Annotated[
         str | None, typer.Option(metavar="START", help="random, imagenet, a bundle, or a .safetensors file.")
