@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from pydantic import ValidationError
 
@@ -18,6 +19,8 @@ from c6seg.inference import familiar as familiar_module
 from c6seg.inference.familiar import MEASURES, MIN_IMAGES, Answer, describe, distance, learn
 from c6seg.inference.familiar_set import training_images
 from c6seg.inference.segmenter import Segmenter
+from c6seg.interfaces.cli import app
+from c6seg.interfaces.cli_base import run
 from c6seg.models.bundle import open_bundle
 
 
@@ -134,3 +137,27 @@ def test_of_a_data_set_only_the_images_that_trained_count(taught):
     spec = bundle.spec.model_copy(update={"provenance": {"train": ["cells03", "cells05"], "val": ["cells04"]}})
     found = training_images(replace(bundle, spec=spec), [images])
     assert [path.stem for path in found["cells"]] == ["cells03", "cells05"]
+
+
+def test_an_image_that_is_read_by_rows_gets_the_same_word(taught, tmp_path, monkeypatch):
+    bundle, _ = taught
+    y = np.mgrid[:160, :192][0]
+    for name, pixels in (("cells", culture(99)), ("stripes", (128 + 100 * np.sin(y / 1.5)).astype(np.uint8))):
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, rowsperstrip=16)
+    options = {"pixel_size_um": 1.0, "overlays": False}
+    found = {}
+    for limit in (1_000_000, 10_000):
+        monkeypatch.setattr("c6seg.data.regions.LARGE_PX", limit)
+        result = api.segment(tmp_path, tmp_path / f"out{limit}", model=bundle, config=options)
+        found[limit] = {row["image"]: row["flags"].split() for row in result.rows}
+    assert found[1_000_000] == found[10_000]
+    assert "unlike_training" in found[10_000]["stripes"]
+    assert "unlike_training" not in found[10_000]["cells"]
+
+
+def test_the_command_teaches_a_bundle(tiny_bundle, taught, tmp_path, capsys):
+    shutil.copytree(tiny_bundle, tmp_path / "tiny")
+    assert run(app, ["models", "familiar", str(tmp_path / "tiny"), str(taught[1])]) == 0
+    assert "14 images measured" in capsys.readouterr().out
+    assert open_bundle(tmp_path / "tiny").spec.familiar == open_bundle(taught[0]).spec.familiar
+    assert run(app, ["models", "familiar", str(tmp_path / "tiny"), str(tmp_path / "nowhere")]) == 2

@@ -105,7 +105,8 @@ def training_images(bundle: Bundle, data: Sequence[str | Path]) -> dict[str, lis
 def _shares(groups: Mapping[str, Sequence[Path]]) -> list[list[Path]]:
     """Choose at most :data:`MOST_IMAGES`, evenly spread; what a small set leaves goes to the larger ones."""
     left, shares = MOST_IMAGES, []
-    ordered = sorted(groups.values(), key=len)
+    # the frames of a series are alike: its first one stands for it
+    ordered = sorted((list(dict.fromkeys(paths)) for paths in groups.values()), key=len)
     for number, paths in enumerate(ordered):
         count = min(len(paths), left // (len(ordered) - number))
         picks = np.linspace(0, len(paths) - 1, count).round().astype(int)
