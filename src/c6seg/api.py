@@ -19,6 +19,15 @@ from c6seg.api_models import (
     open_model,
     record_score,
 )
+from c6seg.api_study import (
+    forecast_study,
+    list_studies,
+    match_study,
+    plan_study,
+    read_study,
+    report_study,
+    run_study,
+)
 from c6seg.api_watch import WatchStatus, watch
 from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
 
@@ -44,11 +53,18 @@ __all__ = [
     "evaluate",
     "export_model",
     "familiarise_model",
+    "forecast_study",
     "grow",
     "install_model",
     "list_models",
+    "list_studies",
+    "match_study",
     "open_model",
+    "plan_study",
+    "read_study",
     "record_score",
+    "report_study",
+    "run_study",
     "segment",
     "simulate_data",
     "split_data",

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from c6seg.data.matching import ScaleMatch
+    from c6seg.studies.forecast import Forecast
+    from c6seg.studies.jobs import Job
     from c6seg.studies.plan import Plan
     from c6seg.studies.reporting import Report
     from c6seg.studies.runner import Outcome
@@ -153,3 +156,75 @@ def report_study(study: PathLike, out: PathLike, *, overrides: Sequence[str] = (
     from c6seg.studies.reporting import report_of
 
     return [report_of(Path(out), spec) for spec in read_study(study, overrides=overrides)]
+
+
+def forecast_study(
+    study: PathLike,
+    *,
+    data: Sequence[PathLike] = (),
+    out: PathLike | None = None,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    measure: bool = True,
+    tell: Callable[[str], None] | None = None,
+) -> tuple[Plan, list[Job], Forecast]:
+    """List the runs of a study and what they will cost on this machine.
+
+    Parameters
+    ----------
+    study, data, out, overrides
+        As in :func:`plan_study`; what is done in ``out`` costs nothing more.
+    only
+        ``KEY=VALUE`` texts, as in :func:`run_study`.
+    measure
+        Probe the time of a step and count its memory for each kind of training; else the runs are only listed.
+    tell
+        Called with what is being probed.
+
+    Returns
+    -------
+    tuple[Plan, list[Job], Forecast]
+        The plan, the runs that were asked for, and their costs.
+
+    Raises
+    ------
+    C6segError
+        As in :func:`plan_study`; or the extra ``train`` is needed to probe and not installed.
+    """
+    from c6seg.studies.forecast import forecast
+
+    folder = None if out is None else Path(out)
+    plan = plan_study(study, data=data, out=out, overrides=overrides)
+    jobs = plan.select(only)
+    return plan, jobs, forecast(jobs, folder, measure=measure, tell=tell)
+
+
+def match_study(
+    study: PathLike,
+    *,
+    data: Sequence[PathLike] = (),
+    overrides: Sequence[str] = (),
+    progress: Callable[[int, int, str], None] | None = None,
+) -> ScaleMatch | None:
+    """Measure at which fragment size the pre-training of a study shows objects as large as its target has them.
+
+    Parameters
+    ----------
+    study, data, overrides
+        As in :func:`plan_study`; the source is the data set of the study's first pre-training.
+    progress
+        Called after each image.
+
+    Returns
+    -------
+    ScaleMatch | None
+        None for a study without pre-training.
+
+    Raises
+    ------
+    DataError
+        A data set is not there, or has no annotated object.
+    """
+    from c6seg.studies.match import match_of
+
+    return match_of(read_study(study, overrides=overrides)[-1], data, progress=progress)

@@ -89,6 +89,19 @@ def out(tmp_path: Path, known_graphs: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, known_graphs: Path, data_root: Path) -> Path:
+    """Output folder in which the tiny study was run to its end. Do not write into it: copy it."""
+    from c6seg import api
+
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(known_graphs, folder / "out" / "cache" / "graphs")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    outcome, _ = api.run_study(folder / "tiny.yaml", folder / "out", data=[data_root])
+    assert outcome.complete
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
 def examples() -> ModuleType:
     """The makers of tests/studies/examples.py: scores of studies that never ran."""
     spec = importlib.util.spec_from_file_location("c6seg_studies_examples", Path(__file__).with_name("examples.py"))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import c6seg
-from c6seg.interfaces import cli_data, cli_growth, cli_models, cli_train, cli_watch
+from c6seg.interfaces import cli_data, cli_growth, cli_models, cli_study, cli_train, cli_watch
 from c6seg.interfaces.cli_base import (
     ENGINE,
     HELP_NAMES,
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_study.app, name="study")
 
 
 def main() -> None:
@@ -117,6 +118,9 @@ def segment(
         str | None,
         typer.Option(metavar="NAME_OR_DIR", help="Model of another pre-training: clusters are where the two disagree."),
     ] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Part touching cells and count them: an estimate, worse in dense layers.")
+    ] = False,
     ensemble: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME_OR_DIR", help="Further model: the mean of all is taken; repeatable."),
@@ -151,6 +155,7 @@ def segment(
         "flips": flips or None,
         "clusters": clusters,
         "cluster_model": cluster_model,
+        "objects": objects or None,
         "ensemble": ensemble or None,
         "threshold": threshold,
         "engine": engine,

@@ -63,9 +63,6 @@ class _Builder:
         self.stages: dict[str, str] = {}
 
     def build(self) -> None:
-        own_file = self.spec.splits.file is not None and not Path(self.spec.splits.file).is_file()
-        if own_file:
-            return  # nothing can be divided; Plan.missing says it
         for setting in settings(self.spec):
             source = self.sources[setting.data]
             for split in divide(source, self.spec.splits, seed=self._seed(OWN)):

@@ -42,7 +42,9 @@ def divide(source: Source, spec: SplitSpec, *, seed: int) -> list[Split]:
     entries = source.annotated
     names = [entry.name for entry in entries]
     if spec.file is not None:
-        return _from_file(source, spec, Path(spec.file))
+        file = Path(spec.file)
+        known = file.is_file() and not source.missing
+        return _from_file(source, spec, file) if known else _assumed(names, spec)
     wanted = spec.train + spec.val + spec.test
     twice = _duplicates(entries)
     there = len(names) - sum(len(same) - 1 for same in twice)
@@ -94,6 +96,13 @@ def _from_file(source: Source, spec: SplitSpec, file: Path) -> list[Split]:
         for split in splits:
             _check_groups(split, groups, file)
     return splits[: spec.repeats]
+
+
+def _assumed(names: Sequence[str], spec: SplitSpec) -> list[Split]:
+    """Make divisions to plan with while the file or the data are not there; they are never run."""
+    train, val = names[: spec.train], names[spec.train :][: spec.val]
+    test = names[spec.train + spec.val :][: spec.test]
+    return [Split(f"split{k:02}", *map(tuple, (train, val, test or names[-1:]))) for k in range(spec.repeats)]
 
 
 def _check_groups(split: Split, groups: Mapping[str, str], file: Path) -> None:

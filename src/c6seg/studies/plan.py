@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from c6seg.errors import ImageNotFoundError, UsageError, WeightsNotFoundError
+from c6seg.errors import ImageNotFoundError, UsageError, WeightsNotFoundError, did_you_mean
 from c6seg.studies.data import Source, missing_data
 from c6seg.studies.grid import choose, matches
 from c6seg.studies.jobs import Job, Point
@@ -87,9 +87,7 @@ class Plan:
         wanted, splits = choose(self.specs, only)
         names = {point.split for point in self.points}
         if splits - names:
-            raise UsageError(
-                f"No division is called {sorted(splits - names)[0]!r}; there are: {', '.join(sorted(names))}."
-            )
+            raise UsageError(did_you_mean(min(splits - names), names, what="division in --only"))
         keys: set[str] = set()
         for point in self.points:
             if matches(point.configuration, wanted) and (not splits or point.split in splits):

@@ -1,16 +1,23 @@
-"""The report of a study from what is done so far: scores, learning curves, failures, tables and figures."""
+"""The report of a study from what is done so far: what the tables, sentences and figures are told of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from c6seg.runtime import write_csv
-from c6seg.studies.results import Progress, collect, curves
-from c6seg.studies.scores import write_scores
+from c6seg.studies.info import ClusterPicture, StudyInfo
+from c6seg.studies.ledger import Ledger
+from c6seg.studies.report import write_study_report
+from c6seg.studies.results import Progress, collect, curves, read_plan
+from c6seg.studies.scores import ScoreRow
 from c6seg.studies.spec import StudySpec
 
 FAILURE_COLUMNS = ("key", "title", "state", "attempts", "error", "host", "ended", "traceback")
+PAPER_WIDTH = "2592x"
+"""The paper's images are so wide; its published figures are set beside no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class Report:
 
 
 def report_of(out: Path, spec: StudySpec) -> Report:
-    """Write the report of a study into ``OUT/NAME``.
+    """Write the report of a study into ``OUT/NAME``, of the runs that are done so far.
 
     Parameters
     ----------
@@ -39,6 +46,7 @@ def report_of(out: Path, spec: StudySpec) -> Report:
         The study was not begun in this folder, or what is there cannot be read.
     """
     folder = out / spec.name
+    plan = read_plan(out, spec.name)
     rows, progress = collect(out, spec.name)
     files = [path for path in (folder / "data_sheets.md",) if path.is_file()]
     failures = folder / "failures.csv"
@@ -47,12 +55,97 @@ def report_of(out: Path, spec: StudySpec) -> Report:
         table = [{key: value for key, value in asdict(r).items() if key in FAILURE_COLUMNS} for r in progress.failures]
         write_csv(failures, FAILURE_COLUMNS, table)
         files.append(failures)
-    if rows:
-        write_scores(folder / "scores.csv", rows)
-        files.append(folder / "scores.csv")
-    lines = curves(out, spec.name)
-    if lines:
-        names = dict.fromkeys(key for line in lines for key in line)
-        write_csv(folder / "curves.csv", tuple(names), lines)
-        files.append(folder / "curves.csv")
+    if plan["points"]:
+        lines = curves(out, spec.name)
+        if lines:
+            write_csv(folder / "curves.csv", tuple(dict.fromkeys(key for line in lines for key in line)), lines)
+        files.append(write_study_report(rows, study_info(spec, plan, progress, rows, lines, out), folder))
     return Report(spec.name, folder, progress, files)
+
+
+def study_info(
+    spec: StudySpec,
+    plan: Mapping[str, Any],
+    progress: Progress,
+    rows: Sequence[ScoreRow],
+    lines: Sequence[Mapping[str, Any]],
+    out: Path,
+) -> StudyInfo:
+    """Put together what the report is told of a study beside its scores.
+
+    Parameters
+    ----------
+    spec, progress, rows
+        The study, how far it is, its scores.
+    plan
+        As :func:`c6seg.studies.results.read_plan` gives it.
+    lines
+        As :func:`c6seg.studies.results.curves` gives them.
+    out
+        Output folder.
+    """
+    asked = [test for point in plan["points"] for test in point["tests"]]
+    target = plan["data"].get(spec.main_data, {})
+    images = max(1, int(target.get("images", 0)))
+    told = spec.report
+    drawn = spec.data[spec.main_data].division == "drawn"
+    overlap = told.overlap if told.overlap is not None else min(1.0, spec.splits.train / images) if drawn else 1.0
+    sizes = told.size_factor and {
+        point["configuration"][told.size_factor]: min(1.0, _number(point["configuration"][told.size_factor]) / images)
+        for point in plan["points"]
+    }
+    return StudyInfo(
+        name=spec.name,
+        title=spec.title or spec.name,
+        question=spec.about,
+        configurations=_unique(test["configuration"] for test in asked),
+        divisions=len({point["split"] for point in plan["points"]}),
+        images_per_division=max((len(test["names"]) for test in asked), default=0),
+        sizes=list(dict.fromkeys((test["input_size"], test["score_size"]) for test in asked)),
+        columns=told.columns,
+        compare=told.compare,
+        against=told.against,
+        size_factor=told.size_factor,
+        overlap=overlap,
+        overlaps=sizes or {},
+        labels=told.labels,
+        published=told.published if str(target.get("size")).startswith(PAPER_WIDTH) else "",
+        data=told.data,
+        notes=told.notes,
+        failures=[(record.title, f"{record.state}: {record.error}") for record in progress.failures],
+        planned=len(progress.runs),
+        done=progress.states["done"],
+        epochs=lines,
+        clusters=_clusters(plan, out),
+        facts=dict(_versions(progress)),
+    )
+
+
+def _clusters(plan: Mapping[str, Any], out: Path) -> list[ClusterPicture]:
+    """Pictures with the masks of every configuration, where both are there."""
+    ledger = Ledger(out, create=False)
+    masks: dict[str, dict[str, Path]] = {}
+    for point in plan["points"]:
+        name = ", ".join(point["configuration"].values())
+        for key in point["pictures"]:
+            for image, path in plan["pictures"].get(key, {}).items():
+                mask = ledger.run_folder(point["job"]) / "pictures" / key / f"{image}.png"
+                if mask.is_file() and Path(path).is_file():
+                    masks.setdefault(path, {}).setdefault(name, mask)
+    return [ClusterPicture(Path(path), found) for path, found in masks.items()]
+
+
+def _versions(progress: Progress) -> list[tuple[str, str]]:
+    names = sorted({name for name, _ in progress.versions})
+    return [(name, ", ".join(sorted(v for n, v in progress.versions if n == name))) for name in names]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _unique(configurations: Any) -> list[dict[str, str]]:
+    return [dict(pairs) for pairs in dict.fromkeys(tuple(each.items()) for each in configurations)]

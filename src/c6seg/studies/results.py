@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from c6seg.config import format_size
+from c6seg.data.images import probe
 from c6seg.errors import DataError
 from c6seg.runtime import write_json
+from c6seg.studies.data import Source, open_place
 from c6seg.studies.ledger import Ledger, Record
 from c6seg.studies.plan import Plan
 from c6seg.studies.scores import ScoreRow
@@ -19,6 +22,7 @@ from c6seg.studies.work import counts_file
 
 FORMAT = "c6seg-plan/1"
 PLAN_FILE = "plan.json"
+SHOWN = ("c6seg", "torch", "openvino")
 
 
 @dataclass
@@ -33,11 +37,14 @@ class Progress:
         Number of runs in each state; ``waiting`` were never begun.
     failures
         Records of those that failed or diverged.
+    versions
+        Libraries, with their versions, that made the runs.
     """
 
     runs: list[str] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
     failures: list[Record] = field(default_factory=list)
+    versions: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
@@ -52,14 +59,29 @@ def write_plans(plan: Plan, out: Path) -> None:
         value = {
             "format": FORMAT,
             "study": spec.model_dump(mode="json"),
-            "data": {
-                source.name: {**asdict(source.place), "images": len(source.entries)}
-                for source in plan.sources
-                if source.name in spec.data
-            },
+            "data": {s.name: _facts(s) for s in plan.sources if s.name in spec.data},
+            "pictures": _pictures(plan, {point["job"] for point in points}),
             "points": points,
         }
         write_json(out / spec.name / PLAN_FILE, value)
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    """Place, number of annotated images, and size of the first image, as far as it can be looked at."""
+    first = open_place(source.place)[0].image if not source.missing and Path(source.place.path).exists() else None
+    size = None if first is None else format_size(probe(first).size_hw)
+    return {**asdict(source.place), "images": len(source.annotated), "size": size}
+
+
+def _pictures(plan: Plan, jobs: set[str]) -> dict[str, dict[str, str]]:
+    """Key of kept masks -> name of each image and where it lies."""
+    found: dict[str, dict[str, str]] = {}
+    for key in jobs:
+        for shown in plan.jobs[key].pictures:
+            if Path(shown.place.path).exists():
+                items = {item.name: str(item.image) for item in open_place(shown.place)}
+                found[shown.key] = {name: items[name] for name in shown.names}
+    return found
 
 
 def read_plan(out: Path, name: str) -> dict[str, Any]:
@@ -126,8 +148,10 @@ def curves(out: Path, name: str) -> list[dict[str, Any]]:
 def _count(key: str, record: Record | None, progress: Progress) -> None:
     progress.runs.append(key)
     progress.states["waiting" if record is None else record.state] += 1
-    if record is not None and record.state in {"failed", "diverged"}:
-        progress.failures.append(record)
+    if record is not None:
+        progress.versions |= {(name, record.versions[name]) for name in SHOWN if name in record.versions}
+        if record.state in {"failed", "diverged"}:
+            progress.failures.append(record)
 
 
 def _rows(path: Path, asked: Mapping[str, Any], split: str) -> list[ScoreRow]:

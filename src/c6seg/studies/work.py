@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,10 +142,12 @@ def _do(job: Job, out: Path, folder: Path, tell: Tell, threads: int | None) -> N
     shown = [pictures for pictures in job.pictures if not (folder / "pictures" / pictures.key).is_dir()]
     if scorings or shown:
         tell(f"scoring {job.title}")
+        # a network is compiled once for all tests; hundreds that are run once would fill the cache of compiled ones
+        ready = cache(lambda evaluation: _segmenter(folder, evaluation, threads))
         for group in _by_network(scorings):
-            _score(group, folder, threads)
+            _score(group, folder, ready(group[0].evaluation))
         for pictures in shown:
-            _keep_masks(pictures, folder, threads)
+            _keep_masks(pictures, folder, ready(pictures.evaluation))
 
 
 def _train(job: Job, out: Path, folder: Path, tell: Tell) -> None:
@@ -207,10 +210,9 @@ def _by_network(scorings: Sequence[Scoring]) -> Iterator[list[Scoring]]:
     yield from groups.values()
 
 
-def _score(group: Sequence[Scoring], folder: Path, threads: int | None) -> None:
+def _score(group: Sequence[Scoring], folder: Path, segmenter: Segmenter) -> None:
     """Predict each image once and count it at every size R2."""
     first = group[0]
-    segmenter = _segmenter(folder, first.evaluation, threads)
     items = _items(first.place.path, open_place(first.place), first.names)
     rows: list[list[dict[str, object]]] = [[] for _ in group]
     for item in items:
@@ -229,8 +231,7 @@ def _score(group: Sequence[Scoring], folder: Path, threads: int | None) -> None:
         write_csv(counts_file(folder, scoring.key), COUNT_COLUMNS, table)
 
 
-def _keep_masks(pictures: Pictures, folder: Path, threads: int | None) -> None:
-    segmenter = _segmenter(folder, pictures.evaluation, threads)
+def _keep_masks(pictures: Pictures, folder: Path, segmenter: Segmenter) -> None:
     with atomic_folder(folder / "pictures" / pictures.key) as target:
         for item in _items(pictures.place.path, open_place(pictures.place), pictures.names):
             frame = read_image(item.image, frame=item.frame, max_pixels=segmenter.config.max_pixels)
@@ -248,7 +249,6 @@ def _segmenter(folder: Path, evaluation: EvaluationSpec, threads: int | None) ->
         precision=evaluation.precision,
         memory_mb=evaluation.memory_mb,
     )
-    # hundreds of networks that are run once would fill the cache of compiled ones
     return Segmenter(folder / "bundle", options, threads=threads, cache=False)
 
 
