@@ -270,9 +270,7 @@ class SegmentConfig(Config):
     ensemble: tuple[str, ...] = Field(
         (), description="further bundles: the mean of the probabilities of all, each at its own scale"
     )
-    ensemble: tuple[str, ...] = Field(
-        (), description="further bundles: the mean of the probabilities of all, each at its own scale"
-    )
+    objects: bool = Field(False, description="part touching cells and count them: an estimate")
     threshold: float | None = Field(None, ge=0, le=1, description="None = the bundle's")
     engine: Annotated[str, AfterValidator(_engine)] = Field(
         "auto", description="auto, openvino, onnxruntime or torch; NAME:DEVICE, such as openvino:gpu, picks the device"

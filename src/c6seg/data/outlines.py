@@ -7,11 +7,12 @@ centres of the pixels gives the mask again, exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outline", "Polygon", "trace"]
+__all__ = ["Outline", "Polygon", "trace", "trace_objects"]
 
 Ring = NDArray[np.int32]
 """(N, 2) corners x, y in px; the last one is not the first one again."""
@@ -99,6 +100,32 @@ def trace(mask: NDArray[np.bool_]) -> list[Outline]:
         members[int(objects.flat[place]) - 1].append(polygon)
     areas = np.bincount(objects.reshape(-1), minlength=number + 1)[1:]
     return [Outline(tuple(polygons), int(area)) for polygons, area in zip(members, areas, strict=True)]
+
+
+def trace_objects(labels: NDArray[np.generic]) -> list[Outline]:
+    """Outline numbered objects, (Y, X), 0 = background, in the order of their numbers; those that touch stay apart.
+
+    Examples
+    --------
+    >>> [outline.box_xyxy for outline in trace_objects(np.array([[1, 1, 2]]))]
+    [(0, 0, 2, 1), (2, 0, 3, 1)]
+    """
+    from scipy import ndimage
+
+    found = []
+    boxes: list[Any] = ndimage.find_objects(np.asarray(labels, np.int32))
+    for number, box in enumerate(boxes, 1):
+        if box is None:  # a number that is not used
+            continue
+        parts = trace(np.asarray(labels[box] == number))
+        corner = np.array([box[1].start, box[0].start], np.int32)
+        polygons = [
+            Polygon(polygon.shell + corner, tuple(hole + corner for hole in polygon.holes))
+            for part in parts
+            for polygon in part.polygons
+        ]
+        found.append(Outline(tuple(polygons), sum(part.area_px for part in parts)))
+    return found
 
 
 def _rings(regions: NDArray[np.int32]) -> list[tuple[Ring, int]]:

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from c6seg.errors import C6segError, DataError, ImageTooLargeError, OutputError
 from c6seg.inference.forecast import announce, forecast
 from c6seg.inference.journal import Journal
 from c6seg.inference.large import LargeImage
+from c6seg.inference.objects import NOT_COUNTED, Labels, measure_objects, objects_of
 from c6seg.inference.overlay import MAX_SIDE_PX, write_overlay
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.inference.tables import measurement_row
 
-OUTPUTS = ("masks", "overlays")
+OUTPUTS = ("masks", "overlays", "objects")
 
 Hints = Callable[[str], tuple[str | None, float | None]]
 """Name of an image to (well, time in h), each None where the name does not say."""
@@ -152,7 +154,8 @@ class Maker:
 
     def clear(self, name: str, *, keep: Sequence[str] = ()) -> None:
         """Remove what an earlier version of an image left."""
-        for output in (f"masks/{name}.png", f"masks/{name}.tif", f"overlays/{name}.jpg", f"overlays/{name}"):
+        endings = (("masks", ".png"), ("masks", ".tif"), ("objects", ".tif"), ("overlays", ".jpg"), ("overlays", ""))
+        for output in (f"{room}/{name}{ending}" for room, ending in endings):
             path = self.folder / output
             if output in keep:
                 continue
@@ -164,7 +167,6 @@ class Maker:
     def _single(
         self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, begin: Callable[[], None]
     ) -> tuple[list[dict[str, Any]], list[str]]:
-        del frames
         ((frame, found),) = pictures
         begin()
         outputs = [f"masks/{name}.png"]
@@ -172,8 +174,14 @@ class Maker:
         if self.segmenter.config.overlays:
             outputs.append(f"overlays/{name}.jpg")
             write_overlay(self.folder / outputs[1], frame.pixels, found.mask, found.clusters)
+        labels = objects_of(frame, found, self.segmenter)
+        if labels is not None:
+            outputs.append(f"objects/{name}.tif")
+            with _pages(self.folder / outputs[-1], frames) as write:
+                write(_numbers(labels))
         well, time_h = self.hints(name)
-        return [measurement_row(found, well=well, time_h=time_h)], outputs
+        figures = measure_objects(labels, found.pixel_size_um)
+        return [measurement_row(found, well=well, time_h=time_h, objects=figures)], outputs
 
     def _series(
         self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, begin: Callable[[], None]
@@ -188,12 +196,20 @@ class Maker:
             if self.segmenter.config.overlays:
                 outputs.append(f"overlays/{name}")
                 folder = stack.enter_context(runtime.atomic_folder(self.folder / outputs[1]))
-            write = stack.enter_context(_mask_pages(self.folder / outputs[0], frames))
+            write = stack.enter_context(_pages(self.folder / outputs[0], frames))
+            write_objects = None
+            if self.segmenter.config.objects:
+                outputs.append(f"objects/{name}.tif")
+                write_objects = stack.enter_context(_pages(self.folder / outputs[-1], frames))
             for frame, found in pictures:
                 write(mask_values(found.mask, self._reported(found)))
+                labels = objects_of(frame, found, self.segmenter)
+                if write_objects is not None and labels is not None:
+                    write_objects(_numbers(labels))
                 if folder is not None:
                     write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, found.mask, found.clusters)
-                rows.append(measurement_row(found, well=well))
+                figures = measure_objects(labels, found.pixel_size_um)
+                rows.append(measurement_row(found, well=well, objects=figures))
         return rows, outputs
 
     def _large(
@@ -216,6 +232,9 @@ class Maker:
         outputs = [f"masks/{name}.tif"]
         write_mask_rows(self.folder / outputs[0], image.mask(max_side_px=MAX_SIDE_PX), reader.size_hw)
         found = image.result()
+        if self.segmenter.config.objects:  # a border between cells can lie anywhere, also between two bands of rows
+            runtime.logger.warning("'%s' is read by rows, where cells are not counted: its object_count is empty", name)
+            found = replace(found, flags=tuple(sorted((*found.flags, NOT_COUNTED))))
         if self.segmenter.config.overlays:
             outputs.append(f"overlays/{name}.jpg")
             write_overlay(self.folder / outputs[1], found.small, found.small_mask)
@@ -257,14 +276,19 @@ def why_not(error: Exception, path: Path) -> str:
     return " ".join(reason.split())
 
 
+def _numbers(labels: Labels) -> NDArray[np.unsignedinteger]:
+    """Bring numbers of objects to the shortest type that other programs read."""
+    return labels.astype(np.uint16 if labels.max(initial=0) < 65536 else np.uint32)
+
+
 @contextlib.contextmanager
-def _mask_pages(path: Path, frames: int) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """Give a function that appends the values of a mask to a TIFF, which takes its name when all are there."""
+def _pages(path: Path, frames: int) -> Iterator[Callable[[NDArray[np.unsignedinteger]], None]]:
+    """Give a function that appends a page to a TIFF, which takes its name when all are there."""
     import tifffile
 
     with runtime.atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=frames > 2000) as writer:
 
-        def write(page: NDArray[np.uint8]) -> None:
+        def write(page: NDArray[np.unsignedinteger]) -> None:
             writer.write(page, photometric="minisblack", compression="zlib", contiguous=False, metadata=None)
 
         yield write

@@ -1,6 +1,6 @@
-"""Outlines of a batch for other programs, made from the mask files that it wrote.
+"""Outlines of a batch for other programs, made from the objects that it wrote, or else from its masks.
 
-They hang on the masks alone: asking for them later, or after a run was killed, traces what is there and segments
+They hang on those files alone: asking for them later, or after a run was killed, traces what is there and segments
 nothing again.
 """
 
@@ -16,7 +16,7 @@ from c6seg import runtime
 from c6seg.data.images import image_name, read_frames
 from c6seg.data.mask_values import cells_of
 from c6seg.data.outline_files import CocoWriter, open_coco, open_geojson, open_imagej
-from c6seg.data.outlines import trace
+from c6seg.data.outlines import trace, trace_objects
 from c6seg.errors import ConfigError, ImageTooLargeError, did_you_mean
 
 __all__ = ["COCO_FILE", "EXPORTS", "ROOMS", "Outlines", "check_exports"]
@@ -99,10 +99,12 @@ class Outlines:
         OutputError
             Something cannot be written.
         DataError
-            The mask cannot be read.
+            The mask, or the objects, cannot be read.
         """
         name = image_name(path)
-        mask = self.folder / next(output for output in entry["outputs"] if output.startswith("masks/"))
+        outputs = sorted(entry["outputs"], key=lambda output: not output.startswith("objects/"))
+        mask = self.folder / next(output for output in outputs if output.startswith(("objects/", "masks/")))
+        parted = mask.parent.name == "objects"
         wanted = [pair for form, pair in _WRITERS.items() if form in self.formats]
         due = [(opened, self.folder / place.format(name)) for opened, place in wanted]
         due = [(opened, target) for opened, target in due if not _newer(target, mask)]
@@ -113,7 +115,7 @@ class Outlines:
             with contextlib.ExitStack() as stack:
                 adders = [stack.enter_context(opened(target, series=series)) for opened, target in due]
                 for frame in read_frames(mask, max_pixels=self.max_pixels):
-                    outlines = trace(cells_of(frame.pixels))
+                    outlines = trace_objects(frame.pixels) if parted else trace(cells_of(frame.pixels))
                     for add in adders:
                         add(frame.index, outlines)
                     if self._coco is not None:

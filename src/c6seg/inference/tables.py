@@ -10,6 +10,7 @@ from c6seg import runtime
 from c6seg.inference.engine import describe
 from c6seg.inference.ensemble import describe_members
 from c6seg.inference.large import LargeSegmentation
+from c6seg.inference.objects import ObjectFigures, about_counts
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.models.bundle_spec import BundleSpec
 
@@ -64,7 +65,11 @@ class BatchResult:
 
 
 def measurement_row(
-    found: Segmentation | LargeSegmentation, *, well: str | None = None, time_h: float | None = None
+    found: Segmentation | LargeSegmentation,
+    *,
+    well: str | None = None,
+    time_h: float | None = None,
+    objects: ObjectFigures | None = None,
 ) -> dict[str, Any]:
     """Turn a segmentation into a row of ``measurements.csv``; unknown values are None.
 
@@ -74,6 +79,8 @@ def measurement_row(
         The segmentation; its own time wins.
     well, time_h
         What else is known about the image.
+    objects
+        Of the objects; None where touching cells were not parted.
     """
     if found.time_h is not None:
         time_h = found.time_h
@@ -88,6 +95,8 @@ def measurement_row(
         "confluence": round(found.confluence, 6),
         "cell_area_um2": None if found.cell_area_um2 is None else round(found.cell_area_um2, 2),
         "cluster_fraction": _cluster_fraction(found),
+        "object_count": None if objects is None else objects.count,
+        "mean_object_area_um2": None if objects is None else _rounded(objects.mean_area_um2, 2),
         "uncertainty": round(found.uncertainty, 6),
         "flags": " ".join(found.flags),
         "scale": round(found.scale, 4),
@@ -96,6 +105,10 @@ def measurement_row(
         "scale_upper": None if found.scale_between is None else found.scale_between[1],
     }
     return {**dict.fromkeys(COLUMNS), **known}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _cluster_fraction(found: Segmentation | LargeSegmentation) -> float | None:
@@ -148,6 +161,7 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
             "calibration": _calibration(spec),
         },
         "cluster_model": _other(segmenter),
+        "objects": about_counts() if segmenter.config.objects else None,
         "ensemble": describe_members(segmenter.members),
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},
