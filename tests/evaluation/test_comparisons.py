@@ -147,7 +147,7 @@ def test_pairs_are_those_that_both_have() -> None:
     assert found.difference.mean == pytest.approx(0.02)
     assert (found.difference.scores, found.unpaired, found.better) == (57, 3, 10)
     other = compare(second, first)
-    assert (other.difference.mean, other.better) == (-found.difference.mean, 0)
+    assert (other.difference.mean, other.better, other.worse) == (-found.difference.mean, 0, 10)
 
 
 def test_holm_is_that_of_statsmodels_and_skips_what_has_no_test() -> None:

@@ -120,3 +120,13 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((30, 90), np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(DataError):
         cluster_figure([ClusterPicture(picture(tmp_path / "a.png"), {"x": tmp_path / "m.png"})])
+
+
+def test_real_photographs_are_drawn(shared_data: Path, tmp_path: Path) -> None:
+    """Sixteen bits and eight, square and not; LIVECell images have clumps that their annotators left out."""
+    figure = drawn(crop_figure(CropPicture(min((shared_data / "t98g").rglob("*.tif")), (0.27, 0.87), "512x512")))
+    assert np.asarray(figure.axes[0].images[0].get_array()).std() > 10
+    image = next((shared_data / "livecell").rglob("BT474_Phase_B3_2_02d12h00m_3.tif"))
+    Image.fromarray(np.full((520, 704), 255, np.uint8)).save(tmp_path / "m.png")
+    figure = drawn(cluster_figure([ClusterPicture(image, {"all": tmp_path / "m.png"})]))
+    assert figure.axes[1].get_xlabel() == "100.0 % marked"

@@ -132,6 +132,19 @@ def test_the_overlap_is_that_of_the_size_of_the_training_set(examples: ModuleTyp
     assert differences[0] == differences[1]
 
 
+def test_the_interval_of_a_score_stays_inside_0_and_1(examples: ModuleType) -> None:
+    """A few images are missed altogether, or found perfectly but for a few: the symmetric interval would go beyond."""
+    low, high = (
+        summarise(examples.study_rows([{"a": "1"}], lambda c, s, mean=mean: mean, tested=5, images=6), info())[
+            0
+        ].estimate
+        for mean in (-0.01, 1.01)
+    )
+    assert (low.low, high.high) == (0.0, 1.0)
+    assert 0 < low.mean < 0.02
+    assert 0.98 < high.mean < 1
+
+
 def test_nothing_gives_nothing() -> None:
     assert summarise([], info()) == []
     assert judge([], info()) == []

@@ -14,7 +14,7 @@ from c6seg.runtime import make_folder, write_text
 from c6seg.studies import figures
 from c6seg.studies.info import StudyInfo
 from c6seg.studies.published import FIGURE_3, FIGURE_3_WORDS
-from c6seg.studies.scores import ScoreRow, sort_rows, write_scores
+from c6seg.studies.scores import ScoreRow, write_scores
 from c6seg.studies.sentences import claimed, comparison_table, headline, partial_words, sentences, untested
 from c6seg.studies.summary import Arm, Judged, judge, summarise
 from c6seg.studies.tables import Table, compact_tables, long_table, to_csv, to_latex, to_markdown
@@ -91,7 +91,7 @@ def write_study_report(rows: Iterable[ScoreRow], info: StudyInfo, out: Path) -> 
     OutputError
         The folder cannot be written.
     """
-    ordered = sort_rows(rows)
+    ordered = list(rows)
     make_folder(out)
     write_scores(out / "scores.csv", ordered)
     arms = summarise(ordered, info)
