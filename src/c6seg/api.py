@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c6seg.api_data import check_data, compose_data, convert_data, describe_data, simulate_data, split_data
+from c6seg.api_data import (
+    check_data,
+    compose_data,
+    convert_data,
+    describe_data,
+    download_data,
+    simulate_data,
+    split_data,
+)
 from c6seg.api_growth import grow
 from c6seg.api_models import (
     calibrate_model,
@@ -50,6 +58,7 @@ __all__ = [
     "demo",
     "describe_data",
     "doctor",
+    "download_data",
     "evaluate",
     "export_model",
     "familiarise_model",

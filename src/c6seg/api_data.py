@@ -120,3 +120,38 @@ def _picture_size(size: str) -> tuple[int, int]:
     if size_hw is None:
         raise UsageError("A made picture has no native size. Write WIDTHxHEIGHT in pixels, such as 480x480.")
     return size_hw
+
+
+def download_data(
+    name: str,
+    out: PathLike,
+    *,
+    url: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[str]:
+    """Fetch a published data set into a folder; the same call again goes on, or checks what is there.
+
+    Parameters
+    ----------
+    name
+        Such as ``livecell``.
+    out
+        Folder to write into.
+    url
+        Another place that has the same files.
+    progress
+        Called with (bytes done, bytes in all, name of the file).
+
+    Returns
+    -------
+    list[str]
+        Files that were fetched now.
+
+    Raises
+    ------
+    DownloadError
+        Something cannot be fetched, or arrived damaged.
+    """
+    from c6seg.data.download import download_dataset
+
+    return download_dataset(name, Path(out), url=url, progress=progress)

@@ -10,7 +10,8 @@
     │   ├── ImageReadError (ValueError)    the file is there but is no readable image
     │   │   └── ImageTooLargeError         refused before decoding
     │   ├── AnnotationError (ValueError)   a mask or shape that does not fit
-    │   └── LayoutError (ValueError)       a folder that is no known data-set layout
+    │   ├── LayoutError (ValueError)       a folder that is no known data-set layout
+    │   └── DownloadError (ConnectionError)   a file that cannot be fetched, or arrived damaged
     ├── ModelError
     │   ├── BundleError (ValueError)       a bundle that is incomplete, altered, or does not reproduce its example
     │   ├── EngineError (RuntimeError)     what runs a network cannot start, or failed while it ran
@@ -35,6 +36,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DivergedError",
+    "DownloadError",
     "EngineError",
     "ImageNotFoundError",
     "ImageReadError",
@@ -84,6 +86,10 @@ class AnnotationError(DataError, ValueError):
 
 class LayoutError(DataError, ValueError):
     """A path that is no known data-set layout."""
+
+
+class DownloadError(DataError, ConnectionError):
+    """A file that cannot be fetched from the web, or that arrived damaged."""
 
 
 class ModelError(C6segError):

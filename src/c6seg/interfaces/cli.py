@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import c6seg
-from c6seg.interfaces import cli_data, cli_growth, cli_models, cli_study, cli_train, cli_watch
+from c6seg.interfaces import cli_data, cli_download, cli_growth, cli_models, cli_study, cli_train, cli_watch
 from c6seg.interfaces.cli_base import (
     ENGINE,
     HELP_NAMES,
@@ -33,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP_NAMES,
 )
+cli_download.add_to(cli_data.app)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_study.app, name="study")

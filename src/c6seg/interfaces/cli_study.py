@@ -193,7 +193,9 @@ def _show_plan(plan: Plan, jobs: list[Job], forecast: Forecast, *, every: bool) 
             f"done {done}" if done else "",
             f"{_duration(math.fsum(seconds) / max(1, len(seconds)))} each" if seconds and done < len(members) else "",
             f"{memory / 1000:.1f} GB" if memory is not None else "",
-            f"after {'; '.join(sorted({plan.jobs[need].title for need in members[0].needs}))}" if members[0].needs else "",
+            f"after {'; '.join(sorted({plan.jobs[need].title for need in members[0].needs}))}"
+            if members[0].needs
+            else "",
             "others start from it" if members[0].key in needed else "",
             "weights missing" if any(job.key in plan.no_weights for job in members) else "",
         ]
