@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from c6seg.errors import UsageError
+from c6seg.studies.files import load_study
+from c6seg.studies.grid import settings
 from c6seg.studies.published import find_published, published, table_named
 
 
@@ -46,3 +48,19 @@ def test_labels_that_cannot_be_read_are_marked() -> None:
 def test_an_unknown_table_gets_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'Table 1'"):
         table_named("Tabel 1")
+
+
+STUDIES = ("initialisation", "cross_resolution", "resize_vs_crop", "scale_matched", "finetune_augmentation")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_published_figure_has_its_place_in_the_study_of_its_table(study: str) -> None:
+    spec = load_study(study)
+    found = [
+        find_published(spec.report.published, setting.configuration, (size, score))
+        for setting in settings(spec)
+        for test in spec.tests
+        for size in test.input
+        for score in test.score
+    ]
+    assert all(one in found for one in table_named(spec.report.published))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from c6seg.runtime import write_csv
-from c6seg.studies.info import ClusterPicture, StudyInfo
+from c6seg.studies.info import ClusterPicture, CropPicture, StudyInfo
 from c6seg.studies.ledger import Ledger
 from c6seg.studies.report import write_study_report
 from c6seg.studies.results import Progress, collect, curves, read_plan
-from c6seg.studies.scores import ScoreRow
+from c6seg.studies.scores import Configuration, ScoreRow, Sizes
 from c6seg.studies.spec import StudySpec
 
 FAILURE_COLUMNS = ("key", "title", "state", "attempts", "error", "host", "ended", "traceback")
@@ -102,6 +103,7 @@ def study_info(
         divisions=len({point["split"] for point in plan["points"]}),
         images_per_division=max((len(test["names"]) for test in asked), default=0),
         sizes=list(dict.fromkeys((test["input_size"], test["score_size"]) for test in asked)),
+        expected=_expected(asked),
         columns=told.columns,
         compare=told.compare,
         against=told.against,
@@ -116,9 +118,39 @@ def study_info(
         planned=len(progress.runs),
         done=progress.states["done"],
         epochs=lines,
+        crop=_crop(spec, plan),
         clusters=_clusters(plan, out),
         facts=dict(_versions(progress)),
     )
+
+
+def _expected(asked: Iterable[Mapping[str, Any]]) -> dict[tuple[Configuration, Sizes], int]:
+    """Scores that are planned of each configuration at each of its pairs of sizes."""
+    found: Counter[tuple[Configuration, Sizes]] = Counter()
+    for test in asked:
+        sizes = test["input_size"], test["score_size"]
+        found[tuple(sorted(test["configuration"].items())), sizes] += len(test["names"])
+    return dict(found)
+
+
+def _crop(spec: StudySpec, plan: Mapping[str, Any]) -> CropPicture | None:
+    """Return the widest range of fragments of the study, and a picture of the data set that they are cut from."""
+    ranges: list[tuple[tuple[float, float], str, str]] = []
+    for levels in spec.factors.values():
+        for options in levels.values():
+            stage = spec.stages.get(str(options.get("init", "")))
+            of_stage = options.get("stage.augment.fragment") if stage else None
+            for sides, data, own in (
+                (of_stage, stage.data if stage else "", stage.options if stage else {}),
+                (options.get("augment.fragment"), spec.main_data, {**spec.options, **options}),
+            ):
+                if isinstance(sides, list | tuple):
+                    ranges.append(((float(sides[0]), float(sides[1])), data, str(own.get("input_size", "one size"))))
+    for sides, data, size in sorted(ranges, key=lambda one: one[0][0] - one[0][1]):
+        image = plan["data"].get(data, {}).get("image")
+        if image and Path(image).is_file():
+            return CropPicture(Path(image), sides, size, spec.data[data].about)
+    return None
 
 
 def _clusters(plan: Mapping[str, Any], out: Path) -> list[ClusterPicture]:

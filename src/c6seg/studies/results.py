@@ -67,10 +67,10 @@ def write_plans(plan: Plan, out: Path) -> None:
 
 
 def _facts(source: Source) -> dict[str, Any]:
-    """Place, number of annotated images, and size of the first image, as far as it can be looked at."""
+    """Place, number of annotated images, and the first image with its size, as far as it can be looked at."""
     first = open_place(source.place)[0].image if not source.missing and Path(source.place.path).exists() else None
     size = None if first is None else format_size(probe(first).size_hw)
-    return {**asdict(source.place), "images": len(source.annotated), "size": size}
+    return {**asdict(source.place), "images": len(source.annotated), "size": size, "image": first and str(first)}
 
 
 def _pictures(plan: Plan, jobs: set[str]) -> dict[str, dict[str, str]]:
