@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from c6seg.growth.fits.fitting import HUBER, best_jump
-from c6seg.growth.wounds.law import Closing, Floats
+from c6seg.growth.wounds.law import Closing, Floats, aicc
 
 # Part of the level before a jump below which the gap counts as closed after it: then it closed too fast to be seen.
 GONE = 0.05
@@ -58,14 +57,7 @@ def find_jump(time_h: Floats, values: Floats, scale: Floats, fit: Closing) -> Ju
     limit = HUBER * 1.4826 * min(float(np.median(each)) for each in off)
     limit = max(limit, EXACT * before / float(np.median(scale)))
     squares = [float((np.minimum(each, limit) ** 2).sum()) + values.size * (0.01 * limit) ** 2 for each in off]
-    scores = [_aicc(square, values.size, free) for square, free in zip(squares, (3, fit.free), strict=True)]
+    scores = [aicc(square, values.size, free) for square, free in zip(squares, (3, fit.free), strict=True)]
     # a course that closes between two times is a step, too
     rest = CLOSE if int(fit.closing(time_h).sum()) < SEEN else 0.0
     return Jump(last, before, after) if scores[0] < scores[1] + rest else None
-
-
-def _aicc(square: float, number: int, free: int) -> float:
-    known = free + 1
-    if number <= known + 1:
-        return math.inf
-    return number * math.log(square / number) + 2 * known * number / (number - known - 1)

@@ -290,10 +290,18 @@ def _polished(best: Floats, time_h: Floats, values: Floats, square: Floats, powe
     return best
 
 
-def _aicc(fit: Closing, values: Floats, scale: Floats) -> float:
-    residuals = (values - fit.fitted) / scale * np.sqrt(fit.weights)
-    number, known = values.size, fit.free + 1
+def aicc(square: float, number: int, free: int) -> float:
+    """Corrected Akaike criterion (Hurvich and Tsai, Biometrika 76 (1989) 297) of Gaussian errors of unknown spread.
+
+    ``square``: sum of the squared residuals, above 0; ``free``: free parameters besides the spread; infinite where
+    ``number`` values are too few for them.
+    """
+    known = free + 1
     if number <= known + 1:
         return math.inf
-    square = max(float(residuals @ residuals), 1e-30)
     return number * math.log(square / number) + 2 * known * number / (number - known - 1)
+
+
+def _aicc(fit: Closing, values: Floats, scale: Floats) -> float:
+    residuals = (values - fit.fitted) / scale * np.sqrt(fit.weights)
+    return aicc(max(float(residuals @ residuals), 1e-30), values.size, fit.free)
