@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -119,3 +120,17 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     return write_bundle(folder, spec=spec, source=source, example=example, predict=predict_pixels).path
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Callable[..., Any]:
+    """Start a real Ray cluster: ``with ray_cluster(2) as nodes``; see ``cluster_tools.py``."""
+    import importlib.util
+
+    path = Path(__file__).with_name("cluster_tools.py")
+    spec = importlib.util.spec_from_file_location("cluster_tools", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ray_nodes

@@ -92,6 +92,9 @@ def segment(
     force: bool = False,
     progress: Callable[[float, int, str], None] | None = None,
     export: str | Sequence[str] = (),
+    ray: str | None = None,
+    cpus: float = 1,
+    gpus: float = 0,
 ) -> BatchResult:
     """Segment images, folders, patterns and series; write masks, overlays, measurements and a manifest.
 
@@ -115,6 +118,10 @@ def segment(
         Called with (images done, images in all, name).
     export
         Outlines to write besides: some of ``imagej``, ``geojson`` (QuPath), ``coco``.
+    ray
+        Address of a Ray cluster that does the images (``auto`` = the one of this machine); None = here.
+    cpus, gpus
+        What a shard of images takes of the cluster.
 
     Returns
     -------
@@ -127,6 +134,7 @@ def segment(
         Wrong options, no images, an unusable model, or results that cannot be written. A bad image is a failure in the
         result instead.
     """
+    from c6seg.cluster import Resources
     from c6seg.inference.batch import segment_images
     from c6seg.models.bundle import DEFAULT_MODEL
 
@@ -141,6 +149,7 @@ def segment(
         progress=progress,
         hints=_name_hints,
         export=export,
+        cluster=None if ray is None else (ray, Resources(cpus, gpus)),
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from c6seg.errors import C6segError, MissingExtraError, UsageError
+from c6seg.errors import MissingExtraError, UsageError
 
 UnitT = TypeVar("UnitT")
 ResultT = TypeVar("ResultT")
@@ -46,6 +46,13 @@ class Resources:
     def threads(self) -> int:
         """Threads that a unit may use."""
         return max(1, int(self.cpus))
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Stands for the result of a unit whose nodes or processes died again and again."""
+
+    why: str
 
 
 def import_ray() -> Any:
@@ -125,7 +132,7 @@ class Crew:
         self._units[self._remote.remote(*arguments)] = unit
 
     def take_in(self) -> Iterator[tuple[Any, Any]]:
-        """Wait until a unit is done and yield the units that are, each with its result or its exception."""
+        """Wait until a unit is done and yield those that are, each with its result, its exception, or :class:`Lost`."""
         count = min(self.busy, 1)
         ready, _ = self.ray.wait(list(self._units), num_returns=count)
         more, _ = self.ray.wait(list(self._units), num_returns=self.busy, timeout=0)
@@ -136,7 +143,7 @@ class Crew:
             except self.ray.exceptions.RayTaskError as error:
                 yield unit, error.cause if isinstance(getattr(error, "cause", None), Exception) else error
             except self.ray.exceptions.RayError as error:
-                yield unit, C6segError(f"The cluster lost it {RETRIES + 1} times: {_first_line(error)}")
+                yield unit, Lost(f"the cluster lost it {RETRIES + 1} times: {_first_line(error)}")
 
     def cancel(self) -> None:
         """Take back what is handed out."""

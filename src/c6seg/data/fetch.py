@@ -115,7 +115,7 @@ def _continue(url: str, part: Path, progress: Progress | None) -> str:
     with contextlib.closing(answer):
         if answer.status != http.client.PARTIAL_CONTENT:
             there = 0  # it has changed, or the server cannot give parts
-        tag = answer.headers.get("ETag", "")
+        tag = str(answer.headers.get("ETag", ""))
         length = int(answer.headers.get("Content-Length") or 0)
         total = there + length if length else 0
         with _written(part):

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from c6seg import runtime
+from c6seg.cluster import Resources
 from c6seg.config import SegmentConfig
 from c6seg.data.images import find_images, image_name
 from c6seg.errors import DataError, ImageNotFoundError, UsageError
@@ -24,6 +25,9 @@ from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.shared_scale import recall_scales, share_scales
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
+
+if TYPE_CHECKING:
+    from c6seg.inference.shards import Made
 
 __all__ = ["COLUMNS", "BatchResult", "Hints", "Progress", "check_names", "segment_images"]
 
@@ -43,6 +47,7 @@ def segment_images(
     hints: Hints | None = None,
     segmenter: Segmenter | None = None,
     export: str | Sequence[str] = (),
+    cluster: tuple[str, Resources] | None = None,
 ) -> BatchResult:
     """Segment images and write masks, overlays, ``measurements.csv`` and ``manifest.json``.
 
@@ -70,6 +75,8 @@ def segment_images(
         Use this one instead of making one from ``model`` and ``config``.
     export
         Outlines to write besides: some of ``imagej``, ``geojson``, ``coco``.
+    cluster
+        Address of a Ray cluster that does the images, and what a shard of them takes; None = here.
 
     Raises
     ------
@@ -100,7 +107,7 @@ def segment_images(
         recall_scales(ready, (row for entry in journal.entries.values() for row in entry["rows"]))
         share_scales(ready, paths)
         with outlines:
-            result = batch.run(paths, journal)
+            result = batch.run(paths, journal) if cluster is None else batch.run_on(cluster, paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)
         _say_what_is_left(folder, result)
     return result
@@ -192,6 +199,46 @@ class _Batch:
             self.outlines.abandon()
             result = replace(result, interrupted=True)
         return result
+
+    def run_on(self, cluster: tuple[str, Resources], paths: Sequence[Path], journal: Journal) -> BatchResult:
+        """Do the images on a cluster; the results are in the order of the images, as from here."""
+        from c6seg.inference.shards import segment_on_ray
+
+        address, resources = cluster
+        made: dict[str, Made] = {}
+        interrupted = False
+
+        def tell(done: int) -> None:
+            self.progress(done, self.total, "")
+
+        try:
+            shards = segment_on_ray(paths, journal, self.maker, address=address, resources=resources, tell=tell)
+            for one in shards:
+                made[one.path] = one
+        except KeyboardInterrupt:
+            interrupted = True
+        result = BatchResult(self.folder, interrupted=interrupted)
+        for path in paths:
+            found = made.get(str(path.absolute()))
+            if found is not None:
+                result = self._take(path, found, result)
+        if interrupted:
+            self.outlines.abandon()
+        return result
+
+    def _take(self, path: Path, made: Made, result: BatchResult) -> BatchResult:
+        """Take an image of a cluster into the result."""
+        if made.entry is None:
+            result.failures.append((str(path), made.failure))
+            return result
+        try:
+            self.outlines.add(path, made.entry)
+        except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
+            result.failures.append((str(path), why_not(error, path)))
+            return result
+        result.rows.extend(made.entry["rows"])
+        result.inputs.append({"path": str(path), **{key: made.entry[key] for key in ("sha256", "seconds")}})
+        return replace(result, resumed=result.resumed + made.known)
 
     def _image(self, path: Path, number: int, journal: Journal) -> tuple[dict[str, Any], bool]:
         """Make one image, or find it done; say which."""

@@ -141,6 +141,10 @@ def segment(
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders of folders.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start over instead of continuing.")] = False,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Do the images on a Ray cluster; auto = that of this machine.")
+    ] = None,
+    cpus: Annotated[float, typer.Option(metavar="N", help="Processors of the cluster for each shard of images.")] = 1,
 ) -> None:
     """Find the cells in images: masks, overlays and a table with the confluence of each.
 
@@ -175,6 +179,8 @@ def segment(
             force=force,
             progress=progress,
             export=export or (),
+            ray=ray,
+            cpus=cpus,
         )
     _summary(result)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from c6seg.cluster import Crew, Resources, connected
+from c6seg.cluster import Crew, Lost, Resources, connected
 from c6seg.errors import OutputError
 from c6seg.studies.jobs import Job
 from c6seg.studies.ledger import Ledger, Record, locked, now
@@ -88,7 +88,7 @@ def _record(job: Job, result: Any, ledger: Ledger) -> Record:
         return result
     if isinstance(result, OutputError):
         raise result
-    why = " ".join(str(result).split()) or type(result).__name__
+    why = result.why if isinstance(result, Lost) else " ".join(str(result).split()) or type(result).__name__
     before = ledger.read(job.key)
     attempts = 1 if before is None else before.attempts
     record = Record(job.key, job.title, "failed", attempts=attempts, error=why, traceback=repr(result), ended=now())

@@ -1,0 +1,83 @@
+"""Segmenting on a real Ray cluster gives what segmenting here gives; a node that is killed costs nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from c6seg.inference.batch import segment_images
+from c6seg.inference.shards import MOST_IMAGES, cut
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra [cluster] is not installed")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Twenty small pictures, one of which is none."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(1)
+    for number in range(20):
+        pixels = rng.integers(0, 40, (80, 90), dtype=np.uint8)
+        pixels[20 + number : 50, 10:60] += 150
+        Image.fromarray(pixels).save(folder / f"p{number:02}.png")
+    (folder / "p07.png").write_text("no picture")
+    return folder
+
+
+def table(folder):
+    with (folder / "measurements.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.cluster
+@needs_ray
+def test_a_cluster_gives_what_one_machine_gives_though_a_node_is_killed(tiny_bundle, pictures, tmp_path, ray_cluster):
+    here = segment_images(pictures, tmp_path / "here", model=tiny_bundle)
+    command = [sys.executable, "-m", "c6seg", "segment", str(pictures), "--model", str(tiny_bundle)]
+    with ray_cluster(2) as nodes:
+        command += ["--ray", nodes.address, "--out"]
+        with subprocess.Popen([*command, str(tmp_path / "there")], stderr=subprocess.PIPE, text=True) as process:
+            until = time.monotonic() + 300
+            while not list((tmp_path / "there/masks").glob("*.png")) and time.monotonic() < until:
+                time.sleep(0.02)
+            nodes.kill_one()
+            errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 1, errors
+        assert "1 of 20 images could not be segmented" in errors
+        assert table(tmp_path / "there") == table(tmp_path / "here")
+        for mask in (tmp_path / "here/masks").iterdir():
+            assert (tmp_path / "there/masks" / mask.name).read_bytes() == mask.read_bytes()
+        lines = [json.loads(line) for line in (tmp_path / "there/journal.jsonl").read_text().splitlines()]
+        done = [line["name"] for line in lines if line.get("state") == "done"]
+        assert sorted(done) == sorted(set(done)), "no image is noted twice"
+        again = subprocess.run([*command, str(tmp_path / "there")], check=False, capture_output=True, text=True)
+    assert "19 of them before" in again.stdout
+    assert len(here.failures) == 1
+
+
+@pytest.mark.parametrize(("images", "slots"), [(1, 1), (3, 8), (1000, 2), (33, 4)])
+def test_shards_hold_every_image_once(images, slots):
+    paths = [Path(str(number)) for number in range(images)]
+    shards = cut(paths, slots)
+    assert [path for shard in shards for path in shard] == paths
+    assert max(map(len, shards)) <= MOST_IMAGES
+    assert len(shards) >= min(images, slots)
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tiny_bundle, pictures, tmp_path):
+    pytest.importorskip("ray")
+    command = [sys.executable, "-m", "c6seg", "segment", str(pictures), "--model", str(tiny_bundle)]
+    command += ["--out", str(tmp_path / "out"), "--ray", "auto"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "No Ray cluster at 'auto'" in done.stderr
+    assert "Traceback" not in done.stderr
