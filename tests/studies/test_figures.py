@@ -63,6 +63,7 @@ def test_mean_of_the_runs_ends_where_the_first_one_ends() -> None:
     assert list(mean.get_ydata()) == pytest.approx([(0.5 / e + 0.5 / (e + 1)) / 2 for e in (1, 2, 3, 4)])
     assert len(axes.lines) == 2 + 4
     assert axes.get_yscale() == "log"
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
 def test_other_factors_are_panels_and_the_plan_orders_the_lines() -> None:

@@ -110,8 +110,10 @@ def test_groups_have_tables_of_their_own(examples: ModuleType) -> None:
 
 def test_too_few_divisions_have_a_mean_and_a_reason(examples: ModuleType) -> None:
     info = StudyInfo("s", "S")
-    table = long_table(summarise(examples.study_rows([{"a": "1"}], lambda c, s: 0.9, divisions=2), info), info)
+    arms = summarise(examples.study_rows([{"a": "1"}], lambda c, s: 0.9, divisions=2), info)
+    table = long_table(arms, info)
     (row,) = (dict(zip(table.header, row, strict=True)) for row in table.rows)
     assert float(row["DiceScore^AV"]) == pytest.approx(0.9, abs=0.02)
     assert row["95 % low"] == ""
     assert row["remark"] == "no interval: 2 divisions, at least 3 are needed"
+    assert compact_tables(arms, info)[0].note == "Mean. No interval: 2 divisions, at least 3 are needed."

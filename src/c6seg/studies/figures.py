@@ -77,6 +77,8 @@ def epoch_figure(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> Figure
     are runs, thick ones their mean up to the last epoch that all of them reached, so that runs that stopped early
     leave no step. None where no epoch has a Dice score.
     """
+    from matplotlib.ticker import MaxNLocator
+
     factors = dict.fromkeys(name for one in (info.configurations or epochs) for name in one if name not in NO_FACTORS)
     several = [name for name in factors if len({line.get(name) for line in epochs}) > 1]
     of_lines = "init" if "init" in several else several[0] if several else ""
@@ -100,6 +102,7 @@ def epoch_figure(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> Figure
         axes.set(xlabel="epoch", yscale="log", title=cut(title, 48))
         if axes is places[0]:
             axes.set_ylabel("DiceLoss on validation images")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain_losses(axes)
         _legend(axes, len(values))
     return figure

@@ -205,7 +205,11 @@ def _fields(arm: Arm | None, info: StudyInfo, *, beside: bool) -> list[str]:
 
 
 def _compact_note(arms: Sequence[Arm], info: StudyInfo) -> str:
-    parts = ["Mean with its 95 % interval."]
+    without = list(dict.fromkeys(arm.estimate.reason for arm in arms if arm.scores and arm.estimate.reason))
+    known = any(arm.estimate.low is not None for arm in arms)
+    parts = ["Mean with its 95 % interval."] if known else ["Mean."] if without else []
+    if without:
+        parts.append(f"{'Some have no interval' if known else 'No interval'}: {' / '.join(without[:3])}.")
     if any(arm.partial and arm.scores for arm in arms):
         parts.append("In round brackets: scores so far of those planned.")
     found = [paper for arm in arms if (paper := _published(arm, info))]
