@@ -110,6 +110,38 @@ def test_the_recipe_decides(monkeypatch, wanted, free, expected):
     monkeypatch.setattr("c6seg.training.memory.free_bytes", lambda device: free)
     config = load_config(TrainConfig, {"checkpointing": wanted})
     network = build("MobileNetV2", again=False)
-    assert spare_memory(network, config, (64, 64), bf16=False, device=torch.device("cpu")) == bool(expected)
-    changed = [module for module in network.modules() if type(vars(module).get("forward")).__name__ == "_Recomputed"]
-    assert len(changed) == expected
+    assert spare_memory(network, config, (64, 64), count=50, bf16=False, device=torch.device("cpu")) == 4
+    assert recomputed(network) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "fit", "again", "count", "expected"),
+    [
+        ("auto", 8, 8, 50, (8, False)),
+        ("auto", 2, 8, 50, (8, True)),
+        ("auto", 1, 3, 50, (2, True)),
+        ("auto", 0, 0, 50, (1, True)),
+        ("auto", 8, 8, 5, (5, False)),
+        (3, 0, 0, 50, (3, True)),
+        (3, 8, 8, 2, (2, False)),
+    ],
+)
+def test_the_batch_of_a_processor_is_what_fits(monkeypatch, batch, fit, again, count, expected):
+    """Activations are computed again before the batch is made smaller, and a batch that was asked for is kept."""
+    monkeypatch.setattr(
+        "c6seg.training.memory.fits",
+        lambda network, size_hw, *, batch, **options: batch <= (again if recomputed(network) else fit),
+    )
+    network = build("MobileNetV2", again=False)
+    config = load_config(TrainConfig, {"batch": batch})
+    found = spare_memory(network, config, (64, 64), count=count, bf16=False, device=torch.device("cpu"))
+    assert (found, recomputed(network) > 0) == expected
+
+
+def test_enough_for_batch_norm_and_the_least_on_a_card():
+    config = load_config(TrainConfig, {"batch": "auto", "network": {"encoder": "ResNeSt50d"}, "checkpointing": False})
+    assert spare_memory(torch.nn.Identity(), config, (64, 64), count=9, bf16=False, device=torch.device("cuda")) == 2
+
+
+def recomputed(network):
+    return sum(type(vars(module).get("forward")).__name__ == "_Recomputed" for module in network.modules())

@@ -88,6 +88,24 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not(finished, tin
     assert not torch.equal(state(finished)["network"][key], state(tmp_path / "other")["network"][key])
 
 
+@pytest.mark.usefixtures("without_export")
+def test_activations_computed_again_change_nothing(finished, tiny_data, tmp_path):
+    train(tiny_data, tmp_path / "again", STEPS, "checkpointing=true")
+    assert_same(state(finished), state(tmp_path / "again"))
+
+
+@pytest.mark.usefixtures("without_export")
+def test_accumulated_batches_make_the_steps_of_larger_ones(finished, tiny_data, tmp_path):
+    """Two batches of one image are a step of two; batch norm sees one at a time, so weights differ."""
+    seen = []
+    train(tiny_data, tmp_path / "run", STEPS, "batch=1", "accumulate=2", report=seen.append)
+    assert [(status.step, status.steps) for status in seen[:6]] == [(step, 6) for step in range(1, 7)]
+    ours, theirs = comparable(tmp_path / "run"), comparable(finished)
+    assert [line["learning_rate"] for line in ours] == [line["learning_rate"] for line in theirs]
+    assert ours[0]["train_loss"] == pytest.approx(theirs[0]["train_loss"], rel=0.1)
+    assert ours != theirs
+
+
 @pytest.mark.parametrize("kill_after", [1, 8, 16])
 def test_killed_at_any_step_and_resumed_equals_the_uninterrupted_run(finished, tiny_data, tmp_path, kill_after):
     """A real process, really killed (SIGKILL) after some steps."""

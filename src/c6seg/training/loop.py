@@ -21,7 +21,6 @@ from torch import nn
 
 from c6seg.config import TrainConfig
 from c6seg.errors import DivergedError
-from c6seg.models.encoders import find_encoder
 from c6seg.runtime import seed_for
 from c6seg.training.batches import Examples, steps_per_epoch, train_batches
 from c6seg.training.checkpoint import (
@@ -89,10 +88,11 @@ class Training:
         """Move the network to its device and make the optimizer."""
         self.accelerator = make_accelerator(self.config.precision)
         network = self.network.to(memory_format=torch.channels_last)
-        spare_memory(
+        self._planned = spare_memory(
             network,
             self.config,
             self.train.largest_hw(),
+            count=self.train.main_count * self.config.crops_per_image,
             bf16=self.accelerator.mixed_precision == "bf16",
             device=self.accelerator.device,
         )
@@ -280,16 +280,12 @@ class Training:
             save_tensors(self.out / BEST, self.raw.state_dict())
 
     def _batch_size(self) -> int:
-        """Images per step and process, at most the images of an epoch, but enough for the encoder's batch norm."""
-        config, count = self.config, self.train.main_count * self.config.crops_per_image
-        if config.batch != "auto":
-            found = min(config.batch, count)
-        elif self.accelerator.device.type == "cpu":
-            found = min(8, count)
-        else:
-            image, _ = self.train.train(0, epoch=0, index=0)
-            found = largest_batch(self.accelerator, self.raw, image, most=min(64, count))
-        return max(found, find_encoder(config.network.encoder).min_batch)
+        """Images per step and process."""
+        if self.config.batch != "auto" or self.accelerator.device.type == "cpu":
+            return self._planned
+        image, _ = self.train.train(0, epoch=0, index=0)
+        most = min(64, self.train.main_count * self.config.crops_per_image)
+        return max(self._planned, largest_batch(self.accelerator, self.raw, image, most=most))
 
 
 @contextmanager

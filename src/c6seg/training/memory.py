@@ -21,6 +21,9 @@ from c6seg.models.encoders import find_encoder
 from c6seg.runtime import logger
 from c6seg.training.recompute import recompute_blocks
 
+PROCESSOR_BATCH = 8
+"""Largest batch that is chosen on a processor."""
+
 MOST_BYTES_PER_PX = 10_000
 """No encoder of the table keeps more for a pixel of its batch, in float32."""
 
@@ -37,7 +40,7 @@ class StepMemory:
         Activations that the forward pass keeps for the backward pass.
     peak
         Largest sum of everything at any moment: weights, Adam, gradients, activations, input. What a device's own
-        libraries work with comes on top; a tenth is usual.
+        libraries work with comes on top and is not counted.
     """
 
     weights: int
@@ -86,8 +89,8 @@ def step_memory(network: nn.Module, size_hw: tuple[int, int], *, batch: int = 1,
 
 
 def spare_memory(
-    network: nn.Module, config: TrainConfig, size_hw: tuple[int, int], *, bf16: bool, device: torch.device
-) -> bool:
+    network: nn.Module, config: TrainConfig, size_hw: tuple[int, int], *, count: int, bf16: bool, device: torch.device
+) -> int:
     """Make a network compute activations again for the gradient where a recipe says so, or all would not fit.
 
     Parameters
@@ -98,18 +101,33 @@ def spare_memory(
         The recipe.
     size_hw
         Size of the largest example, px.
+    count
+        Images of an epoch.
     bf16, device
         What the training runs in and on.
+
+    Returns
+    -------
+    int
+        Images per step and process: as configured, at most the images of an epoch, but enough for the encoder's batch
+        norm. ``auto`` on a processor: 8, or as many as fit if they are fewer; on a graphics card the least, as more are
+        to be found by trying.
     """
-    encoder, wanted = find_encoder(config.network.encoder), config.checkpointing
+    encoder, automatic = find_encoder(config.network.encoder), config.batch == "auto"
+    asked = config.batch if config.batch != "auto" else PROCESSOR_BATCH if device.type == "cpu" else 1
+    batch = max(encoder.min_batch, min(asked, count))
+    wanted = config.checkpointing
     if wanted == "auto":
-        batch = encoder.min_batch if config.batch == "auto" else config.batch
         wanted = not fits(network, size_hw, batch=batch, bf16=bf16, device=device)
         if wanted:
             logger.info("activations are computed again for the gradient: all of them would not fit into memory")
     if wanted:
         recompute_blocks(network, encoder)
-    return wanted
+    if automatic and device.type == "cpu":
+        while batch > encoder.min_batch and not fits(network, size_hw, batch=batch, bf16=bf16, device=device):
+            batch = max(encoder.min_batch, batch // 2)
+            logger.info("batch %d, as more would not fit into memory", batch)
+    return batch
 
 
 def fits(network: nn.Module, size_hw: tuple[int, int], *, batch: int, bf16: bool, device: torch.device) -> bool:
