@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ def factor_names(rows: Iterable[ScoreRow]) -> list[str]:
     return sorted({factor for row in rows for factor in row.configuration})
 
 
+@lru_cache(maxsize=100_000)
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """Key that sorts numbers inside a text by their value.
 
