@@ -107,6 +107,16 @@ def test_a_picture_that_cannot_be_read_costs_its_figure(tmp_path: Path, info: St
         assert (tmp_path / "out" / "figures" / "random_crop.png").exists() == there
 
 
+def test_figure_3_has_the_papers_words_beside_the_papers_data_only(tmp_path: Path, examples: ModuleType) -> None:
+    levels = [{"train_images": count} for count in ("5", "10", "15")]
+    rows = examples.study_rows(levels, lambda c, s: 0.93)
+    for published in ("Fig. 3", ""):
+        info = StudyInfo("train_size", "Sizes", size_factor="train_images", published=published)
+        text = write_study_report(rows, info, tmp_path).read_text(encoding="utf-8")
+        assert ("roughly 0.064 to 0.065 at 5 training images" in text) == bool(published)
+        assert (tmp_path / "figures" / "training_images.svg").is_file()
+
+
 def test_many_comparisons_are_cut_but_claims_stay(tmp_path: Path, info: StudyInfo, examples: ModuleType) -> None:
     levels = [{"encoder": f"e{number:02d}"} for number in range(13)]
     rows = examples.study_rows(levels, lambda c, s: 0.80 + 0.1 * (c["encoder"] == "e12"))

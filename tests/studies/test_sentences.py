@@ -139,6 +139,8 @@ def test_what_is_missing_is_said(examples: ModuleType) -> None:
     assert headline(judge(arms, info), arms, info).startswith(
         "4 means from 138 scores; 2 combinations without any score yet. Of 4 comparisons, "
     )
+    few = summarise(examples.study_rows(examples.INITIALISATION[:2], examples.start_mean, divisions=2), INFO)
+    assert headline(judge(few, INFO), few, INFO) == "2 means from 24 scores. 1 comparison cannot be tested yet."
     whole = summarise(examples.study_rows(examples.INITIALISATION, examples.start_mean), info)
     assert partial_words(whole, replace(info, planned=36, done=36, failures=())) == ""
 

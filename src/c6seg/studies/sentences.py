@@ -146,12 +146,15 @@ def headline(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyInfo) -> 
     if filled < total:
         parts[0] += f"; {counted(total - filled, 'combination')} without any score yet"
     whole = [one for one in judged if not one.first.group]
-    if whole:
-        sure = sum(map(claimed, whole))
-        parts.append(
-            f"Of {counted(len(whole), 'comparison')}, {sure or 'none'} "
-            f"{'shows' if sure <= 1 else 'show'} a difference that can be claimed"
-        )
+    tested = sum(one.comparison.difference.p is not None for one in whole)
+    sure = sum(map(claimed, whole))
+    if whole and not tested:
+        parts.append(f"{counted(len(whole), 'comparison')} cannot be tested yet")
+    elif whole:
+        verb = "shows" if sure <= 1 else "show"
+        parts.append(f"Of {counted(tested, 'comparison')}, {sure or 'none'} {verb} a difference that can be claimed")
+        if tested < len(whole):
+            parts[-1] += f"; {len(whole) - tested} cannot be tested yet"
     return ". ".join(parts) + "."
 
 
