@@ -148,7 +148,9 @@ class Finder:
 
     def _open(self, name: str, spec: DataSpec) -> Source:
         path = self.named.get(name) or self.root / Path(spec.path).expanduser()
-        place = Place(str(path.absolute()), spec.layout, spec.group, spec.limit)
+        # a path that was given in place of the study's own may be laid out in any way; plain images stay plain
+        layout = "auto" if name in self.named and spec.layout != PLAIN else spec.layout
+        place = Place(str(path.absolute()), layout, spec.group, spec.limit)
         try:
             items = open_place(place)
         except ImageNotFoundError:
