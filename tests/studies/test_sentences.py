@@ -14,6 +14,7 @@ from c6seg.studies.sentences import (
     context_of,
     headline,
     partial_words,
+    place_of,
     sentence_of,
     sentences,
     untested,
@@ -90,12 +91,24 @@ def test_sentences(difference: Estimate, more: dict[str, object], words: str) ->
 def test_context_names_what_varies_elsewhere(examples: ModuleType) -> None:
     rows = examples.study_rows(examples.INITIALISATION, examples.start_mean, sizes=(examples.SMALL, examples.CROSS))
     arms = summarise(rows, INFO)
-    contexts = {context_of(one, arms, INFO) for one in judge(arms, INFO) if one.factor == "init"}
-    assert contexts == {
-        f"{encoder}, {place}"
-        for encoder in ("MiT-B3", "VGG19")
-        for place in ("at 704x512", "at 704x512 scored at 2592x1952")
-    }
+    starts = [one for one in judge(arms, INFO) if one.factor == "init"]
+    assert {context_of(one, arms, INFO) for one in starts} == {"MiT-B3", "VGG19"}
+    assert {place_of(one, arms) for one in starts} == {"at 704x512", "at 704x512 scored at 2592x1952"}
+    text = sentence_of(judged(FOUND, p_holm=0.01, better=20), INFO, context="MiT-B3", place="at 704x512")
+    assert text.startswith("At 704x512: MiT-B3 from LIVECell beats ImageNet by 0.010")
+    text = sentence_of(judged(FOUND, p_holm=0.2), INFO, context="MiT-B3", place="at 704x512")
+    assert text.startswith("At 704x512, MiT-B3: no difference between LIVECell and ImageNet can be claimed")
+
+
+def test_one_score_size_needs_no_words(examples: ModuleType) -> None:
+    rows = examples.study_rows(
+        [{"size": "512x512"}, {"size": "64x64"}], lambda c, s: 0.9, sizes=(examples.CROSS, examples.FULL)
+    )
+    arms = summarise(rows, INFO)
+    told = sentences(judge(arms, INFO), arms, INFO)
+    assert [text.split(":")[0] for text in told] == ["Input 704x512", "Input 2592x1952", "size 64x64", "size 512x512"]
+    assert "size 512x512 and size 64x64" in told[0]
+    assert "input 2592x1952 and input 704x512" in told[2]
 
 
 def test_a_whole_study_claims_what_is_true(examples: ModuleType) -> None:

@@ -156,6 +156,8 @@ class StudyInfo:
             return words
         if re.fullmatch(r"[-+]?\d+(\.\d+)?", value):
             return f"{value} {name}" if name.endswith("s") else f"{name} {value}"
+        if re.fullmatch(r"\d+x\d+", value):
+            return f"{name} {value}"
         return f"{name} {value}" if value in {"true", "false", "yes", "no", "none"} else value
 
     def overlap_of(self, configuration: Mapping[str, str]) -> float:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from c6seg.evaluation.comparisons import Comparison
 from c6seg.growth.words import counted, p_value
 from c6seg.studies.info import StudyInfo
-from c6seg.studies.scores import Sizes
 from c6seg.studies.summary import INPUT_SIZE, Arm, Judged, varying
 from c6seg.studies.tables import Table, score
 
@@ -23,7 +22,7 @@ def claimed(one: Judged) -> bool:
     return one.comparison.p_holm is not None and one.comparison.p_holm < ALPHA
 
 
-def sentence_of(one: Judged, info: StudyInfo, *, context: str) -> str:
+def sentence_of(one: Judged, info: StudyInfo, *, context: str, place: str = "") -> str:
     """Say what a comparison shows.
 
     Parameters
@@ -34,6 +33,8 @@ def sentence_of(one: Judged, info: StudyInfo, *, context: str) -> str:
         The words for factors and values.
     context
         What both arms share and others of the study do not, such as ``MiT-B3``; empty = nothing.
+    place
+        Their sizes, such as ``at 704x512``; empty = those of the whole study.
 
     Examples
     --------
@@ -42,7 +43,8 @@ def sentence_of(one: Judged, info: StudyInfo, *, context: str) -> str:
     """
     found = one.comparison.difference
     first, second = (_value(arm, one.factor, info) for arm in (one.first, one.second))
-    where = f"{context}: " if context else ""
+    shared = ", ".join(filter(None, (place, context)))
+    where = f"{shared}: " if shared else ""
     if not found.scores:
         return _capital(f"{where}{first} and {second} cannot be compared yet: they have no test image in common.")
     partial = _partial(one)
@@ -57,7 +59,8 @@ def sentence_of(one: Judged, info: StudyInfo, *, context: str) -> str:
     better, worse, images = first, second, one.comparison.better
     if found.mean < 0:
         better, worse, images = second, first, one.comparison.worse
-    joined = f"{context} from " if one.factor == "init" and context else where
+    # "MiT-B3 from LIVECell", where what is shared goes well with it
+    joined = f"{place}: " * bool(place) + f"{context} from " if one.factor == "init" and context else where
     beats = "beat" if better[:1].isdigit() and better.endswith("s") else "beats"
     text = f"{joined}{better} {beats} {worse} by {_difference(one.comparison, positive=True)}"
     return _capital(f"{text} ({_p(one.comparison)}; better on {images} of {counted(found.images, 'image')}{partial}).")
@@ -65,7 +68,7 @@ def sentence_of(one: Judged, info: StudyInfo, *, context: str) -> str:
 
 def sentences(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyInfo) -> list[str]:
     """One sentence for each comparison, in their order."""
-    return [sentence_of(one, info, context=context_of(one, arms, info)) for one in judged]
+    return [sentence_of(one, info, context=context_of(one, arms, info), place=place_of(one, arms)) for one in judged]
 
 
 def untested(told: Sequence[tuple[Judged, str]]) -> list[str]:
@@ -88,16 +91,21 @@ def untested(told: Sequence[tuple[Judged, str]]) -> list[str]:
 
 
 def context_of(one: Judged, arms: Sequence[Arm], info: StudyInfo) -> str:
-    """Say what two arms share where the study has other values of it."""
+    """Say which values two arms share where the study has others."""
     mine = one.first.configuration
-    parts = [info.phrase(name, mine[name]) for name in varying(arms) if name != one.factor and name in mine]
+    return ", ".join(info.phrase(name, mine[name]) for name in varying(arms) if name != one.factor and name in mine)
+
+
+def place_of(one: Judged, arms: Sequence[Arm]) -> str:
+    """Say at which sizes two arms are compared where the study has others."""
     sizes = {arm.sizes for arm in arms if arm.scores}
-    if one.factor == INPUT_SIZE:
-        if len({pair[1] for pair in sizes}) > 1:
-            parts.append(f"scored at {one.first.sizes[1]}")
-    elif len(sizes) > 1 and one.first.sizes == one.second.sizes:
-        parts.append(_at(one.first.sizes))
-    return ", ".join(parts)
+    given, scored = one.first.sizes
+    several = len({pair[1] for pair in sizes}) > 1
+    if len(sizes) < 2 or one.factor == INPUT_SIZE or given != one.second.sizes[0]:
+        return f"scored at {scored}" if several else ""
+    if not several:
+        return f"input {given}"
+    return f"at {given}" if given == scored else f"at {given} scored at {scored}"
 
 
 def comparison_table(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyInfo) -> Table:
@@ -118,7 +126,7 @@ def comparison_table(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyI
         rows.append(
             (
                 one.first.group or "all",
-                context_of(one, arms, info),
+                ", ".join(filter(None, (context_of(one, arms, info), place_of(one, arms)))),
                 one.factor,
                 *(_value(arm, one.factor, info) for arm in (one.first, one.second)),
                 *numbers,
@@ -209,10 +217,6 @@ def _value(arm: Arm, factor: str, info: StudyInfo) -> str:
     if factor == INPUT_SIZE:
         return f"input {arm.sizes[0]}"
     return info.phrase(factor, arm.configuration[factor])
-
-
-def _at(sizes: Sizes) -> str:
-    return f"at {sizes[0]}" if sizes[0] == sizes[1] else f"at {sizes[0]} scored at {sizes[1]}"
 
 
 def _probability(p: float | None) -> str:
