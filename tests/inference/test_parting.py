@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from c6seg.inference.parting import Border, Region, Weights, hills, join, parted
 
-WEIGHTS = Weights(neck=5.0, valley=1.0, ridge=0.0, company=0.0, small=2.0, small_area=0.1, least=1.5)
+WEIGHTS = Weights(neck=5.0, valley=1.0, ridge=0.0, company=0.0, least_area=0.1, least=1.5)
 
 
 def climbed(landscape: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_what_speaks_for_two_cells() -> None:
         return Region(area, peak, 0.2 * area, 0.1 * area, company)
 
     def sum_of(a: Region, b: Region, border: Border, **changes: float) -> float:
-        weights = Weights(0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 1.0)._replace(**changes)
+        weights = Weights(0.0, 0.0, 0.0, 0.0, 0.3, 1.0)._replace(**changes)
         return parted(a, b, border, weights)
 
     border = Border(length=4, saddle=4.0, valley=4 * 1.2, ridge=4 * 0.6)
@@ -98,8 +98,9 @@ def test_what_speaks_for_two_cells() -> None:
     assert sum_of(cell(), cell(), border, valley=3.0) == pytest.approx(3 * (1.2 - 0.2))
     assert sum_of(cell(), cell(), border, ridge=2.0) == pytest.approx(2 * (0.6 - 0.1))
     assert sum_of(cell(company=1.5), cell(company=1.5), border, company=2.0) == pytest.approx(3.0)
-    assert sum_of(cell(), cell(area=0.1), border, small=2.0) == pytest.approx(-2 * (1 + np.log(3)))
-    assert sum_of(cell(), cell(area=0.4), border, small=2.0) == 0.0
+    assert sum_of(cell(), cell(area=0.31), border, neck=2.0) > 0
+    for pair in ((cell(), cell(area=0.29)), (cell(area=0.29), cell())):
+        assert sum_of(*pair, border, neck=2.0, valley=9.0) < -900, "too small to be a cell"
 
 
 def test_a_layer_is_parted_sooner_than_a_lone_cell() -> None:
@@ -125,3 +126,11 @@ def test_numbers_have_no_gaps_and_each_hill_has_one_owner() -> None:
     for least, count in ((-np.inf, labels.max()), (np.inf, ndimage.label(mask, np.ones((3, 3)))[1])):
         weights = WEIGHTS._replace(least=least)
         assert join(labels, distance, zero, zero, cell_area=300, weights=weights).max() == count
+
+
+def test_what_is_known_of_joined_regions() -> None:
+    region, border = Region(1.0, 5.0, 0.4, 0.2, 1.5), Border(2, 3.0, 1.0, 0.5)
+    region.take(Region(0.5, 7.0, 0.1, 0.3, 1.5))
+    border.take(Border(3, 4.0, 2.0, 0.25))
+    assert region == Region(1.5, 7.0, 0.5, 0.5, 1.5)
+    assert border == Border(5, 4.0, 3.0, 0.75)

@@ -8,7 +8,6 @@ region. Nothing here knows images; :mod:`c6seg.inference.objects` makes the land
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-MOST_COMPANY = 8
-"""Areas of a cell from which on a connected part is a layer."""
+ALWAYS = 1e3
+"""More than all that can speak for two cells."""
+
+COMPANY = 2, 16
+"""Areas of a cell up to which a connected part may be one large cell, and from which on it is a layer."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -40,10 +42,10 @@ class Weights(NamedTuple):
     valley, ridge
         For each unit by which the mean of the signal along the border exceeds that inside.
     company
-        For each e-fold by which the connected part of the mask that they lie in exceeds one cell, up to eight cells: in
+        For each e-fold by which the connected part of the mask that they lie in exceeds a large cell, up to a layer: in
         a lone cell borders are rare, in a layer they are everywhere.
-    small, small_area
-        Taken off for each e-fold by which the smaller one falls short of this area, in areas of a cell; and once.
+    least_area
+        A region smaller than this, in areas of a cell, is no cell, and is joined to a neighbour whatever parts them.
     least
         Sum from which they stay apart.
     """
@@ -52,8 +54,7 @@ class Weights(NamedTuple):
     valley: float
     ridge: float
     company: float
-    small: float
-    small_area: float
+    least_area: float
     least: float
 
 
@@ -70,7 +71,8 @@ class Region:
     valley, ridge
         Sums of both signals over the area.
     company
-        Logarithm of the area of the connected part that it lies in, in areas of a cell; 0 to log 8.
+        Logarithm of the area of the connected part that it lies in over the first of :data:`COMPANY`; 0 = it may be one
+        cell.
     """
 
     area: float
@@ -198,10 +200,7 @@ def parted(a: Region, b: Region, border: Border, weights: Weights) -> float:
     score += weights.valley * (border.valley / border.length - (a.valley + b.valley) / total)
     score += weights.ridge * (border.ridge / border.length - (a.ridge + b.ridge) / total)
     score += weights.company * a.company
-    smaller = min(a.area, b.area)
-    if smaller < weights.small_area:
-        score -= weights.small * (1 + math.log(weights.small_area / smaller))
-    return score
+    return score - ALWAYS if min(a.area, b.area) < weights.least_area else score
 
 
 def _regions(labels: Labels, distance: Floats, valley: Floats, ridge: Floats, cell_area: float) -> dict[int, Region]:
@@ -214,7 +213,7 @@ def _regions(labels: Labels, distance: Floats, valley: Floats, ridge: Floats, ce
     parts = ndimage.label(labels, structure=np.ones((3, 3)))[0].reshape(-1)
     part = np.zeros(count + 1, np.intp)
     part[flat] = parts
-    company = np.log(np.clip(np.bincount(parts)[part] / cell_area, 1, MOST_COMPANY))
+    company = np.log(np.clip(np.bincount(parts)[part] / cell_area, *COMPANY) / COMPANY[0])
     columns = zip(*(values.tolist() for values in (areas, peaks, *sums, company)), strict=True)
     return {number: Region(*values) for number, values in enumerate(columns) if number}
 
