@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 
 from c6seg.config import NetworkConfig, TrainConfig, load_config
 from c6seg.models.encoders import ENCODERS, find_encoder
 from c6seg.models.network import build_network
-from c6seg.training.memory import fits, spare_memory, step_memory
-from c6seg.training.recompute import recompute_blocks
+from c6seg.training.memory import fits, plan_memory, step_memory
+from c6seg.training.recompute import frozen_statistics, recompute_blocks
 
 QUICK = ("MobileNetV2", "Xception")
 ALL = [
@@ -49,6 +50,21 @@ def test_loss_gradients_and_statistics_are_the_same(encoder):
         assert torch.equal(value, again.state_dict()[name]), name
     with torch.no_grad():
         assert torch.equal(kept.eval()(images), again.eval()(images))
+
+
+@pytest.mark.parametrize("kind", [torch.nn.BatchNorm2d, BatchNormAct2d, torch.nn.SyncBatchNorm])
+def test_frozen_statistics_stay_and_the_result_is_the_same(kind):
+    norm = kind(3).train()
+    values = torch.randn(2, 3, 4, 4)
+    before = {name: value.clone() for name, value in norm.named_buffers()}
+    with frozen_statistics([norm]):
+        assert isinstance(norm.num_batches_tracked, torch.Tensor), "joined norms of graphics cards insist on a counter"
+        frozen = norm(values) if kind is not torch.nn.SyncBatchNorm else None
+    assert norm.momentum == 0.1
+    assert all(torch.equal(value, before[name]) for name, value in norm.named_buffers())
+    if frozen is not None:
+        assert torch.equal(frozen, norm(values))
+        assert norm.num_batches_tracked == 1
 
 
 @pytest.mark.parametrize("encoder", ALL)
@@ -104,14 +120,15 @@ def test_whether_it_fits(monkeypatch, free, expected):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "free", "expected"), [(True, 1e12, 24), (False, 1, 0), ("auto", 1e12, 0), ("auto", 1, 24)]
+    ("wanted", "free", "expected"), [(True, 1e12, True), (False, 1, False), ("auto", 1e12, False), ("auto", 1, True)]
 )
 def test_the_recipe_decides(monkeypatch, wanted, free, expected):
     monkeypatch.setattr("c6seg.training.memory.free_bytes", lambda device: free)
     config = load_config(TrainConfig, {"checkpointing": wanted})
     network = build("MobileNetV2", again=False)
-    assert spare_memory(network, config, (64, 64), count=50, bf16=False, device=torch.device("cpu")) == 4
-    assert recomputed(network) == expected
+    plan = plan_memory(network, config, (64, 64), count=50, bf16=False, device=torch.device("cpu"))
+    assert (plan.recompute, plan.batch) == (expected, 4)
+    assert not recomputed(network), "a plan changes nothing"
 
 
 @pytest.mark.parametrize(
@@ -134,13 +151,14 @@ def test_the_batch_of_a_processor_is_what_fits(monkeypatch, batch, fit, again, c
     )
     network = build("MobileNetV2", again=False)
     config = load_config(TrainConfig, {"batch": batch})
-    found = spare_memory(network, config, (64, 64), count=count, bf16=False, device=torch.device("cpu"))
-    assert (found, recomputed(network) > 0) == expected
+    plan = plan_memory(network, config, (64, 64), count=count, bf16=False, device=torch.device("cpu"))
+    assert (plan.batch, plan.recompute) == expected
 
 
 def test_enough_for_batch_norm_and_the_least_on_a_card():
     config = load_config(TrainConfig, {"batch": "auto", "network": {"encoder": "ResNeSt50d"}, "checkpointing": False})
-    assert spare_memory(torch.nn.Identity(), config, (64, 64), count=9, bf16=False, device=torch.device("cuda")) == 2
+    plan = plan_memory(torch.nn.Identity(), config, (64, 64), count=9, bf16=False, device=torch.device("cuda"))
+    assert (plan.batch, plan.recompute) == (2, False)
 
 
 def recomputed(network):

@@ -21,6 +21,7 @@ from torch import nn
 
 from c6seg.config import TrainConfig
 from c6seg.errors import DivergedError
+from c6seg.models.encoders import find_encoder
 from c6seg.runtime import seed_for
 from c6seg.training.batches import Examples, steps_per_epoch, train_batches
 from c6seg.training.checkpoint import (
@@ -33,7 +34,8 @@ from c6seg.training.checkpoint import (
     save_tensors,
 )
 from c6seg.training.device import largest_batch, make_accelerator
-from c6seg.training.memory import spare_memory
+from c6seg.training.memory import plan_memory
+from c6seg.training.recompute import recompute_blocks
 from c6seg.training.step import add_gradient, learning_rate
 from c6seg.training.together import join_norms
 from c6seg.training.validation import validate
@@ -88,7 +90,7 @@ class Training:
         """Move the network to its device and make the optimizer."""
         self.accelerator = make_accelerator(self.config.precision)
         network = self.network.to(memory_format=torch.channels_last)
-        self._planned = spare_memory(
+        self._plan = plan_memory(
             network,
             self.config,
             self.train.largest_hw(),
@@ -96,7 +98,10 @@ class Training:
             bf16=self.accelerator.mixed_precision == "bf16",
             device=self.accelerator.device,
         )
+        # In this order: a block that is computed again holds the norms that are in it.
         network = join_norms(network, self.accelerator.num_processes, self.accelerator.device)
+        if self._plan.recompute:
+            recompute_blocks(network, find_encoder(self.config.network.encoder))
         kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
@@ -282,10 +287,10 @@ class Training:
     def _batch_size(self) -> int:
         """Images per step and process."""
         if self.config.batch != "auto" or self.accelerator.device.type == "cpu":
-            return self._planned
+            return self._plan.batch
         image, _ = self.train.train(0, epoch=0, index=0)
         most = min(64, self.train.main_count * self.config.crops_per_image)
-        return max(self._planned, largest_batch(self.accelerator, self.raw, image, most=most))
+        return max(self._plan.batch, largest_batch(self.accelerator, self.raw, image, most=most))
 
 
 @contextmanager

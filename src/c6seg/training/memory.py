@@ -5,6 +5,7 @@ The step runs on tensors that have shapes and no contents, so that the count for
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,15 +89,33 @@ def step_memory(network: nn.Module, size_hw: tuple[int, int], *, batch: int = 1,
     return StepMemory(fixed, kept.total, fixed + live.peak)
 
 
-def spare_memory(
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a training keeps to the memory there is.
+
+    Parameters
+    ----------
+    recompute
+        Whether activations are computed again for the gradient.
+    batch
+        Images per step and process: as configured, at most the images of an epoch, but enough for the encoder's batch
+        norm. ``auto`` on a processor: 8, or as many as fit if they are fewer; on a graphics card the least, as more are
+        to be found by trying.
+    """
+
+    recompute: bool
+    batch: int
+
+
+def plan_memory(
     network: nn.Module, config: TrainConfig, size_hw: tuple[int, int], *, count: int, bf16: bool, device: torch.device
-) -> int:
-    """Make a network compute activations again for the gradient where a recipe says so, or all would not fit.
+) -> Plan:
+    """Decide whether activations are computed again, where the recipe leaves it open, and how large a batch may be.
 
     Parameters
     ----------
     network
-        Changed in place.
+        Not yet wrapped for a device; left as it is.
     config
         The recipe.
     size_hw
@@ -105,29 +124,23 @@ def spare_memory(
         Images of an epoch.
     bf16, device
         What the training runs in and on.
-
-    Returns
-    -------
-    int
-        Images per step and process: as configured, at most the images of an epoch, but enough for the encoder's batch
-        norm. ``auto`` on a processor: 8, or as many as fit if they are fewer; on a graphics card the least, as more are
-        to be found by trying.
     """
-    encoder, automatic = find_encoder(config.network.encoder), config.batch == "auto"
+    encoder, least = find_encoder(config.network.encoder), find_encoder(config.network.encoder).min_batch
     asked = config.batch if config.batch != "auto" else PROCESSOR_BATCH if device.type == "cpu" else 1
-    batch = max(encoder.min_batch, min(asked, count))
-    wanted = config.checkpointing
-    if wanted == "auto":
-        wanted = not fits(network, size_hw, batch=batch, bf16=bf16, device=device)
-        if wanted:
+    batch = max(least, min(asked, count))
+    again = config.checkpointing
+    if again == "auto":
+        again = not fits(network, size_hw, batch=batch, bf16=bf16, device=device)
+        if again:
             logger.info("activations are computed again for the gradient: all of them would not fit into memory")
-    if wanted:
-        recompute_blocks(network, encoder)
-    if automatic and device.type == "cpu":
-        while batch > encoder.min_batch and not fits(network, size_hw, batch=batch, bf16=bf16, device=device):
-            batch = max(encoder.min_batch, batch // 2)
+    if config.batch == "auto" and device.type == "cpu":
+        trial = copy.deepcopy(network) if again else network
+        if again:
+            recompute_blocks(trial, encoder)
+        while batch > least and not fits(trial, size_hw, batch=batch, bf16=bf16, device=device):
+            batch = max(least, batch // 2)
             logger.info("batch %d, as more would not fit into memory", batch)
-    return batch
+    return Plan(again, batch)
 
 
 def fits(network: nn.Module, size_hw: tuple[int, int], *, batch: int, bf16: bool, device: torch.device) -> bool:

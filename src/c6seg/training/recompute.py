@@ -52,8 +52,8 @@ def frozen_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
     norms = [norm for module in modules for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.training]
     # A pace of 0 rather than no statistics at all: as many tensors must be kept as in the first pass.
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, _, counter in before:
+        norm.momentum, norm.num_batches_tracked = 0.0, None if counter is None else counter.clone()
     try:
         yield
     finally:
