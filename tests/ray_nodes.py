@@ -13,7 +13,8 @@ def main(workers: int, cpus: int) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    options = {"object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1"}
+    # 127.0.0.1 itself is taken by Ray for the outer address
+    options = {"object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.2"}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **options})
     nodes = [cluster.add_node(num_cpus=cpus, **options) for _ in range(workers)]
     cluster.wait_for_nodes()

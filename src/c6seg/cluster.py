@@ -19,6 +19,8 @@ ResultT = TypeVar("ResultT")
 RETRIES = 3
 """How often a unit is begun again after its node or process died."""
 
+LOOPBACK = "127."
+
 AHEAD = 4
 """Units that are handed out for each processor of the cluster; more would only fill its queue."""
 
@@ -89,7 +91,9 @@ def connected(address: str) -> Iterator[Any]:
     """
     ray = import_ray()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        # a cluster on a loopback address is looked for at the machine's outer one otherwise
+        here = {"_node_ip_address": address.rpartition(":")[0]} if address.startswith(LOOPBACK) else {}
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
