@@ -26,7 +26,7 @@ from c6seg.data.synthetic_style import SceneStyle
 from c6seg.growth.measure import read_measurements
 from c6seg.inference import making
 from c6seg.inference.batch import segment_images
-from c6seg.inference.objects import find_objects, measure_objects
+from c6seg.inference.objects import find_objects, measure_objects, without_seams
 from c6seg.inference.segmenter import Segmenter
 
 STYLE = SceneStyle(floaters=0, dust_rings=0, packing=0.9, region_fraction=0.8)
@@ -134,6 +134,13 @@ def test_real_cells_are_counted_within_a_sixth(shared_data: Path) -> None:
     assert abs(labels.max() / true.max() - 1) < 1 / 6
 
 
+def test_seams_lie_between_objects_only() -> None:
+    labels = np.array([[1, 1, 2, 0], [1, 1, 2, 2], [0, 3, 3, 0]], np.int32)
+    left = without_seams(labels > 0, labels)
+    assert_array_equal(left.astype(int), [[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0]])
+    assert_array_equal(without_seams(labels > 0, None), labels > 0)
+
+
 def blobs(distance_px: int) -> np.ndarray:
     rows, columns = np.mgrid[0:100, 0:160]
     near = np.minimum(np.hypot(rows - 50, columns - 50), np.hypot(rows - 50, columns - 50 - distance_px))
@@ -165,6 +172,8 @@ def test_counts_in_tables_and_one_outline_for_each_object(images: Path, tmp_path
         assert float(row["mean_object_area_um2"]) == pytest.approx(
             float(row["cell_area_um2"]) / int(row["object_count"]), rel=0.03
         )
+    line = np.asarray(Image.open(out / "overlays/a.jpg").convert("RGB")).astype(int)[50, 60:81]
+    assert (line[:, 0] - line[:, 2]).max() > 150, "the picture shows where the cells were parted"
     single, film = tifffile.imread(out / "objects/a.tif"), tifffile.imread(out / "objects/film.tif")
     assert (single.dtype, single.max(), film.shape) == (np.uint16, 2, (3, 100, 160))
     assert_array_equal(single > 0, np.asarray(Image.open(out / "masks/a.png")) > 0)

@@ -22,7 +22,7 @@ from c6seg.errors import C6segError, DataError, ImageTooLargeError, OutputError
 from c6seg.inference.forecast import announce, forecast
 from c6seg.inference.journal import Journal
 from c6seg.inference.large import LargeImage
-from c6seg.inference.objects import NOT_COUNTED, Labels, measure_objects, objects_of
+from c6seg.inference.objects import NOT_COUNTED, Labels, measure_objects, objects_of, without_seams
 from c6seg.inference.overlay import MAX_SIDE_PX, write_overlay
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.inference.tables import measurement_row
@@ -171,10 +171,10 @@ class Maker:
         begin()
         outputs = [f"masks/{name}.png"]
         write_mask(self.folder / outputs[0], found.mask, self._reported(found))
+        labels = objects_of(frame, found, self.segmenter)
         if self.segmenter.config.overlays:
             outputs.append(f"overlays/{name}.jpg")
-            write_overlay(self.folder / outputs[1], frame.pixels, found.mask, found.clusters)
-        labels = objects_of(frame, found, self.segmenter)
+            write_overlay(self.folder / outputs[1], frame.pixels, without_seams(found.mask, labels), found.clusters)
         if labels is not None:
             outputs.append(f"objects/{name}.tif")
             with _pages(self.folder / outputs[-1], frames) as write:
@@ -207,7 +207,8 @@ class Maker:
                 if write_objects is not None and labels is not None:
                     write_objects(_numbers(labels))
                 if folder is not None:
-                    write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, found.mask, found.clusters)
+                    drawn = without_seams(found.mask, labels)
+                    write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, drawn, found.clusters)
                 figures = measure_objects(labels, found.pixel_size_um)
                 rows.append(measurement_row(found, well=well, objects=figures))
         return rows, outputs
