@@ -78,6 +78,7 @@ def test_options_reach_the_manifest(images: Path, tmp_path: Path, tiny_bundle: P
         "flips": False,
         "clusters": "include",
         "cluster_model": None,
+        "objects": False,
         "ensemble": [],
         "threshold": 0.4,
         "engine": "openvino:cpu",
