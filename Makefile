@@ -1,13 +1,14 @@
 # make demo   set up the core and show the whole way on a simulated culture
 # make test   set up everything, then lint, types and tests
 # make test-slow, make bench, make clean
+# make embedded-model   train the model that comes with c6seg; takes hours (docs/explanation/embedded-model.md)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: demo test lint types pytest test-slow bench clean help
+.PHONY: demo test lint types pytest test-slow bench embedded-model clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -44,6 +45,18 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.all: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,test,lint]'
 	@touch $@ $(VENV)/.core
+
+T98G := ../shared/data/t98g
+SPLIT := benchmarks/embedded_split.json:split00
+SCENES := --extra .train/simulated --extra
+
+embedded-model: $(VENV)/.all
+	$(BIN)/c6seg data simulate .train/simulated --count 600 --size 480x480 --seed 1
+	$(BIN)/c6seg data compose $(T98G) .train/composed --count 120 --size 512x512 --seed 1 --split $(SPLIT)
+	$(BIN)/c6seg data compose $(T98G) .train/disturbed/composed --count 220 --size 512x512 --seed 2 --split $(SPLIT) --disturbed 0.6
+	C6SEG_WEIGHTS=../shared/data/weights $(BIN)/c6seg train --recipe embedded --data $(T98G) $(SCENES) .train/composed --split $(SPLIT) --out .train/first
+	$(BIN)/c6seg train --recipe embedded-dense --init .train/first/bundle --data $(T98G) $(SCENES) .train/disturbed/composed --split $(SPLIT) --out .train/embedded
+	$(BIN)/c6seg models familiar .train/embedded/bundle $(T98G) .train/simulated .train/disturbed/composed
 
 clean:
 	rm -rf $(VENV) demo-out

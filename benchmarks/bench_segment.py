@@ -1,6 +1,6 @@
 """`c6seg segment` beside the same network in torch, from file to mask, in f32 and bf16, on all cores and on one.
 
-    python benchmarks/bench_segment.py [--quick] [--out FILE.md]
+    python benchmarks/bench_segment.py [--quick] [--rounds N] [--images N] [--out FILE.md]
 
 Pictures: a t98g image (MIT licence) enlarged to 2592x1952, without pixel size. "As a user would": the same weights in
 smp and torch, fp32, whole image, tifffile in, Pillow out. Both read the same files and write the same masks at the
@@ -54,7 +54,7 @@ network.eval()
 mean, std = (np.float32(settings[key])[:, None, None] for key in ("mean", "std"))
 for path in sorted(Path(settings["images"]).iterdir()):
     pixels = tifffile.imread(path).astype(np.float32)
-    low, high = np.percentile(pixels, settings["percentiles"])
+    low, high = np.percentile(pixels, settings["percentiles"]).astype(np.float32)
     grey = np.clip((pixels - low) / (high - low), 0, 1)
     image = (np.repeat(grey[None], 3, axis=0) - mean) / std
     height, width = grey.shape
@@ -82,11 +82,15 @@ class TimedEngine(OpenVinoEngine):
 
 def main() -> None:
     """Measure and print."""
-    options = parser(__doc__).parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=2, metavar="N", help="times that each command runs")
+    arguments.add_argument("--images", type=int, default=4, metavar="N", help="images of the longer command")
+    options = arguments.parse_args()
     report = Report("Segmenting, beside torch")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        size_hw, count, rounds, many = ((256, 256), 2, 1, 3) if options.quick else (SIZE_HW, 4, 2, 50)
+        size_hw, many = ((256, 256), 3) if options.quick else (SIZE_HW, 50)
+        count, rounds = (2, 1) if options.quick else (options.images, options.rounds)
         images = {number: pictures(place / f"images-{number}", number, size_hw) for number in (1, count)}
         bundles = {"MobileNetV2": open_bundle(options.model), "VGG19": small_vgg(place / "vgg", quick=options.quick)}
         for cores in (0, 1):
