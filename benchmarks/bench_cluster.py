@@ -7,6 +7,7 @@ a machine with two free cores: the load before each measurement is told.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from c6seg.data.synthetic import write_dataset
 from c6seg.inference.batch import segment_images
 from cluster_tools import ray_nodes
 
-IMAGES, IMAGES_QUICK = 240, 48
+IMAGES, IMAGES_QUICK, DISTINCT = 480, 96, 8
 SIZE_HW = (1022, 1024)
 PLAN_IMAGES, PLAN_NODES, PLAN_CORES, PLAN_SHARD = 1_000_000, 100, 16, 16
 
@@ -29,11 +30,12 @@ PLAN_IMAGES, PLAN_NODES, PLAN_CORES, PLAN_SHARD = 1_000_000, 100, 16, 16
 def main() -> None:
     """Tell overhead, throughput, and what a million images on a hundred nodes would take by these figures."""
     options_of = parser(__doc__ or "")
-    options_of.add_argument("--part", choices=("all", "overhead"), default="all", help="overhead: dummy units only")
+    options_of.add_argument("--part", choices=("all", "overhead", "segment"), default="all", help="which")
     options = options_of.parse_args()
     report = Report("Scaling on a Ray cluster")
-    per_unit = overhead(report, [10, 100, 1000] if options.quick else [10, 100, 1000, 10_000])
-    if options.part == "all":
+    counts = [10] if options.part == "segment" else [10, 100, 1000] if options.quick else [10, 100, 1000, 10_000]
+    per_unit = overhead(report, counts)
+    if options.part != "overhead":
         segmenting(report, options.model, IMAGES_QUICK if options.quick else IMAGES, per_unit)
     if options.out:
         options.out.write_text("\n".join(report.lines) + "\n", encoding="utf-8")
@@ -65,7 +67,7 @@ def segmenting(report: Report, model: str, images: int, per_unit: float) -> None
     """Tell the throughput of one and two workers, and what that means for many."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_dataset(folder, count=images, size_hw=SIZE_HW, seed=0)
+        draw(folder, images)
         found = [throughput(folder, model, workers) for workers in (1, 2)]
     rows = [[f"{n}", f"{rate:.2f}", f"{total:.1f}", f"{load:.1f}"] for n, (rate, total, load) in enumerate(found, 1)]
     report.table(("workers of one core", "images/s", "s with their start", "load before"), rows)
@@ -76,6 +78,14 @@ def segmenting(report: Report, model: str, images: int, per_unit: float) -> None
         f"By that {PLAN_IMAGES} such images on {PLAN_NODES} nodes of {PLAN_CORES} cores take {work / 60:.1f} min, "
         f"and the one driver {PLAN_IMAGES / PLAN_SHARD * per_unit / 60:.1f} min to hand the shards out."
     )
+
+
+def draw(folder: Path, images: int) -> None:
+    """Simulate a few pictures and copy them: simulating takes longer than segmenting."""
+    write_dataset(folder, count=DISTINCT, size_hw=SIZE_HW, seed=0)
+    drawn = sorted((folder / "images").iterdir())
+    for number in range(DISTINCT, images):
+        shutil.copy(drawn[number % DISTINCT], folder / "images" / f"copy_{number:05d}.png")
 
 
 def throughput(folder: Path, model: str, workers: int) -> tuple[float, float, float]:
