@@ -73,6 +73,7 @@ def test_the_command_names_all_models_in_the_manifest_and_another_ensemble_begin
     assert [one["name"] for one in manifest["ensemble"]] == ["coarse"]
     assert manifest["options"]["ensemble"] == [str(coarse)]
     assert manifest["threshold"] == pytest.approx(0.4)
+    assert manifest["model"]["calibration"] is None, "what was measured of one model says nothing of the mean"
     assert run(app, [*command, "--ensemble", str(coarse)]) == 0
     assert "1 of them before" in capsys.readouterr().out
     assert run(app, command) == 0

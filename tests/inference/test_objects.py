@@ -26,7 +26,7 @@ from c6seg.data.synthetic_style import SceneStyle
 from c6seg.growth.measure import read_measurements
 from c6seg.inference import making
 from c6seg.inference.batch import segment_images
-from c6seg.inference.objects import find_objects, measure_objects, without_seams
+from c6seg.inference.objects import crowded_share, find_objects, measure_objects, without_seams
 from c6seg.inference.segmenter import Segmenter
 
 STYLE = SceneStyle(floaters=0, dust_rings=0, packing=0.9, region_fraction=0.8)
@@ -90,9 +90,28 @@ def test_nothing_and_everything(value: bool) -> None:
     labels = find_objects(np.zeros(mask.shape, np.uint8), mask.astype(np.float32), mask, cell_px=40)
     assert labels.shape == mask.shape
     assert (labels.max() > 0) == value
-    assert find_objects(
-        np.zeros((2, 3), np.uint8), np.ones((2, 3), np.float32), np.ones((2, 3), bool), cell_px=90
-    ).shape
+    tiny = find_objects(np.zeros((2, 3), np.uint8), np.ones((2, 3), np.float32), np.ones((2, 3), bool), cell_px=90)
+    np.testing.assert_array_equal(tiny, np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("gap_px", [1, 2, 4])
+def test_cells_that_a_narrow_gap_parts_are_two(gap_px: int) -> None:
+    """At the reduced size, where cells are 24 px wide, the gap is not seen."""
+    mask = np.zeros((240, 500), bool)
+    mask[20:220, 20:220] = mask[20:220, 220 + gap_px : 420 + gap_px] = True
+    labels = find_objects(np.zeros(mask.shape, np.uint8), mask.astype(np.float32), mask, cell_px=200)
+    assert labels.max() == 2
+    assert len({labels[100, 100], labels[100, 330]}) == 2
+
+
+def test_a_crowd_makes_the_count_unsure() -> None:
+    mask = np.zeros((300, 300), bool)
+    mask[10:30, 10:30] = True
+    assert crowded_share(np.zeros((5, 5), bool), 20) == 0
+    assert crowded_share(mask, 20) == 0
+    mask[50:250, 50:250] = True
+    assert crowded_share(mask, 20) == pytest.approx(200**2 / (200**2 + 20**2))
+    assert crowded_share(mask, 60) == 0  # the same area is that of few larger cells
 
 
 def test_mean_area_is_that_of_all_although_large_cells_are_cut_more_often() -> None:

@@ -129,6 +129,14 @@ def test_too_much_light_is_flagged(segmenter: Segmenter) -> None:
     assert "overexposed" not in segmenter.segment(Frame(pixels, "a", pixel_size_um=1.0)).flags
 
 
+@pytest.mark.parametrize(("value", "white"), [(np.uint8(255), True), (np.uint16(65535), True), (np.uint8(90), False)])
+def test_a_white_image_is_overexposed_and_no_empty_field(tiny_bundle: Path, value: np.generic, white: bool) -> None:
+    found = Segmenter(tiny_bundle).segment(Frame(np.full((64, 64), value), "a", pixel_size_um=1.0))
+    assert "no_contrast" in found.flags
+    assert ("overexposed" in found.flags) == white
+    assert ("empty_field" in found.flags) == (not white)
+
+
 def test_saturation_knows_the_depth_of_the_camera() -> None:
     assert saturated_fraction(np.array([[65535, 0]], np.uint16)) == 0.5
     assert saturated_fraction(np.array([[4095, 4095]], np.uint16)) == 1

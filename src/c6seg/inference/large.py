@@ -104,7 +104,7 @@ class LargeImage:
         """Give the figures, after the last band."""
         pixels = math.prod(self._reader.size_hw)
         size_um, found = self.scaling.pixel_size_um, self._survey
-        overexposed = not found.flat and found.saturated > OVEREXPOSED_FRACTION
+        overexposed = found.saturated > OVEREXPOSED_FRACTION
         confluence = self._cells / pixels
         words: tuple[str, ...] = ()
         if not found.nothing:

@@ -22,7 +22,7 @@ from c6seg.errors import C6segError, DataError, ImageTooLargeError, OutputError
 from c6seg.inference.forecast import announce, forecast
 from c6seg.inference.journal import Journal
 from c6seg.inference.large import LargeImage
-from c6seg.inference.objects import NOT_COUNTED, Labels, measure_objects, objects_of, without_seams
+from c6seg.inference.objects import NOT_COUNTED, Labels, measure_objects, objects_of, with_doubt, without_seams
 from c6seg.inference.overlay import MAX_SIDE_PX, write_overlay
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.inference.tables import measurement_row
@@ -181,6 +181,7 @@ class Maker:
                 write(_numbers(labels))
         well, time_h = self.hints(name)
         figures = measure_objects(labels, found.pixel_size_um)
+        found = with_doubt(found, self.segmenter)
         return [measurement_row(found, well=well, time_h=time_h, objects=figures)], outputs
 
     def _series(
@@ -210,7 +211,7 @@ class Maker:
                     drawn = without_seams(found.mask, labels)
                     write_overlay(folder / f"{found.index:04d}.jpg", frame.pixels, drawn, found.clusters)
                 figures = measure_objects(labels, found.pixel_size_um)
-                rows.append(measurement_row(found, well=well, objects=figures))
+                rows.append(measurement_row(with_doubt(found, self.segmenter), well=well, objects=figures))
         return rows, outputs
 
     def _large(

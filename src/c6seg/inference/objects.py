@@ -9,7 +9,7 @@ measures both; :data:`COUNT_ERRORS` says what it found.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,15 @@ COUNT_ERRORS = {
 """Found over true number of cells, less 1, of that model on images that it has not seen, as
 ``benchmarks/bench_objects.py`` measured."""
 
+COUNT_UNSURE = "count_unsure"
+"""Flag of an image whose cells are too crowded to be counted well."""
+
+CROWDED = 0.5
+"""Share of the cell area in connected parts of more than :data:`CROWD` cells from which a count is unsure."""
+
+CROWD = 16
+"""Area of a connected part, in areas of a cell, above which few of the borders between its cells are found."""
+
 NOT_COUNTED = "not_counted"
 """Flag of an image that was read by rows: its cells were not parted, although that was asked for."""
 
@@ -90,9 +99,34 @@ def objects_of(frame: Frame, found: Segmentation, segmenter: Segmenter) -> Label
     """Part the mask of a segmented frame into cells, (Y, X); None where the options do not ask for it."""
     if not segmenter.config.objects:
         return None
-    scale = segmenter.bundle.spec.scale
-    cell_px = cell_width_px(scale, pixel_size_um=found.pixel_size_um, factor=found.scale)
-    return find_objects(frame.pixels, found.probability, found.mask, cell_px=cell_px)
+    return find_objects(frame.pixels, found.probability, found.mask, cell_px=_cell_px(found, segmenter))
+
+
+def with_doubt(found: Segmentation, segmenter: Segmenter) -> Segmentation:
+    """Add the flag :data:`COUNT_UNSURE` where objects are asked for and cells are crowded."""
+    if not segmenter.config.objects or crowded_share(found.mask, _cell_px(found, segmenter)) < CROWDED:
+        return found
+    return replace(found, flags=tuple(sorted((*found.flags, COUNT_UNSURE))))
+
+
+def _cell_px(found: Segmentation, segmenter: Segmenter) -> float:
+    return cell_width_px(segmenter.bundle.spec.scale, pixel_size_um=found.pixel_size_um, factor=found.scale)
+
+
+def crowded_share(mask: Bools, cell_px: float) -> float:
+    """Share of the cell area, 0..1, that lies in connected parts of more than :data:`CROWD` cells; 0 without cells.
+
+    Parameters
+    ----------
+    mask
+        (Y, X) bool, True = cell.
+    cell_px
+        Width of a cell, px.
+    """
+    areas = np.bincount(ndimage.label(mask)[0].reshape(-1))[1:]
+    if not areas.size:
+        return 0.0
+    return float(areas[areas > CROWD * math.pi / 4 * cell_px**2].sum() / areas.sum())
 
 
 def measure_objects(labels: Labels | None, pixel_size_um: float | None) -> ObjectFigures | None:
@@ -183,7 +217,7 @@ def find_objects(
     grey = resize(raise_contrast(grey, contrast_limits(grey, (0.5, 99.5))), size_hw)
     cell = cell_px * factor
     labels = _parted(grey, resize(probability, size_hw), reduced, cell)
-    return _numbered(_enlarged(labels, mask), SPECK * math.pi / 4 * cell_px**2)
+    return _numbered(_unjoined(_enlarged(labels, mask), mask), SPECK * math.pi / 4 * cell_px**2)
 
 
 def _parted(grey: NDArray[np.float32], probability: NDArray[np.float32], mask: Bools, cell: float) -> Labels:
@@ -215,6 +249,17 @@ def _enlarged(labels: Labels, mask: Bools) -> Labels:
         bare = mask & (large == 0)
         large[bare] = ndimage.maximum_filter(large, 3)[bare]
     return np.asarray(large, np.int32)
+
+
+def _unjoined(labels: Labels, mask: Bools) -> Labels:
+    """Part objects at gaps of the mask that are too narrow to be seen at the reduced size."""
+    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    numbers = np.arange(1, int(labels.max()) + 1)
+    if np.array_equal(ndimage.minimum(parts, labels, numbers), ndimage.maximum(parts, labels, numbers)):
+        return labels
+    pairs = np.where(labels > 0, labels.astype(np.int64) * (count + 1) + parts, 0)
+    _, numbered = np.unique(np.append(pairs.reshape(-1), 0), return_inverse=True)
+    return np.asarray(numbered[:-1].reshape(labels.shape), np.int32)
 
 
 def _numbered(labels: Labels, least_px: float) -> Labels:

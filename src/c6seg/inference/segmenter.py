@@ -181,7 +181,7 @@ class Segmenter:
         if self.config.clusters != "include":
             clusters = self._clusters(frame, mask, scaling.factor if found is None else found.factor)
             mask &= ~clusters
-        overexposed = not flat and saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
+        overexposed = saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
         grey = to_grey(frame.pixels)
         words: tuple[str, ...] = ()
         if not nothing:
@@ -300,5 +300,7 @@ def flags(
     scaling: Scaling, *, flat: bool, confluence: float, overexposed: bool, more: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
     """Words about an image, sorted; see :class:`Segmentation`."""
-    words = {"no_contrast": flat, "empty_field": confluence < EMPTY_CONFLUENCE, "overexposed": overexposed}
+    # white all over is light that was too strong, not a field without cells
+    empty = confluence < EMPTY_CONFLUENCE and not (flat and overexposed)
+    words = {"no_contrast": flat, "empty_field": empty, "overexposed": overexposed}
     return tuple(sorted([*scaling.flags, *more, *(word for word, true in words.items() if true)]))

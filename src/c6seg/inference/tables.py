@@ -158,7 +158,8 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
             "sha256": segmenter.model_sha256,
             "path": spec.name if bundle.origin == "embedded" else str(bundle.path),
             "licence": spec.licence,
-            "calibration": _calibration(spec),
+            # measured of the first model alone, it says nothing of the mean of several
+            "calibration": None if segmenter.members else _calibration(spec),
         },
         "cluster_model": _other(segmenter),
         "objects": about_counts() if segmenter.config.objects else None,
