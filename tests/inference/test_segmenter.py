@@ -113,7 +113,7 @@ def test_an_image_that_would_grow_beyond_the_limit_is_refused(tiny_bundle: Path)
         small.segment(Frame(discs(80, 80, 9)[0], "a", pixel_size_um=2.0))
 
 
-@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("value", [0, 128])
 def test_one_grey_value_is_an_empty_field(segmenter: Segmenter, value: int) -> None:
     found = segmenter.segment(Frame(np.full((50, 60), value, np.uint8), "a", pixel_size_um=1.0))
     assert found.confluence == 0
