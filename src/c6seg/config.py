@@ -276,7 +276,12 @@ class SegmentConfig(Config):
         "auto", description="auto, openvino, onnxruntime or torch; NAME:DEVICE, such as openvino:gpu, picks the device"
     )
     precision: Literal["auto", "bf16", "f32", "int8"] = "auto"
-    memory_mb: int = Field(900, ge=64, description="budget for one image in the network, MB; larger ones are tiled")
+    memory_mb: int | None = Field(
+        None,
+        ge=64,
+        description="budget for one image in the network, MB; larger ones are tiled. None: 900, and up to a quarter of "
+        "the free memory where tiles would cost more than half of the work again",
+    )
     max_pixels: int = Field(400_000_000, ge=1, description="images above this are refused before decoding")
     overlays: bool = True
 

@@ -69,6 +69,22 @@ def test_tiled_is_whole(engine: OpenVinoEngine, height: int, width: int, budget_
     assert all(shape[2] * shape[3] <= max(budget_px, smallest) for shape in recorder.sizes)
 
 
+def test_a_network_of_much_need_gets_more_than_the_usual_where_it_is_free(
+    engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = {"size_hw": (1952, 2592), "multiple": 32, "halo_px": tiling.HALO_PX}
+    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 40_000.0)
+    assert tiling.roomy_mb(engine, **camera, encoder="MobileNetV2") == tiling.USUAL_MB
+    whole = tiling.roomy_mb(engine, **camera, encoder="VGG19")
+    assert whole == pytest.approx(1952 * 2592 * 900e-6, abs=2)
+    assert len(plan_tiles((1952, 2592), limit_px=tiling.limit_px(engine, whole, encoder="VGG19")).tops) == 1
+    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 8_000.0)
+    assert tiling.roomy_mb(engine, **camera, encoder="VGG19") == 2_000
+    for free in (1_000.0, None):
+        monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda free=free: free)
+        assert tiling.roomy_mb(engine, **camera, encoder="VGG19") == tiling.USUAL_MB
+
+
 def test_the_budget_decides_between_whole_and_tiles(engine: OpenVinoEngine) -> None:
     image = picture(600, 800)
     recorder = Recorder(engine)
@@ -97,7 +113,8 @@ def test_a_tile_is_never_all_margin() -> None:
 
 def test_an_image_of_a_common_camera_is_cut_into_few_tiles() -> None:
     """Work beyond the image itself, at the default budget: two fifths in f32, a fifth in bf16."""
-    budget = SegmentConfig().memory_mb * 1e6
+    assert SegmentConfig().memory_mb is None
+    budget = tiling.USUAL_MB * 1e6
     for share, most, number in ((1.0, 1.42, 4), (tiling.BF16_SHARE, 1.17, 2)):
         limit = int(budget / (tiling.MEASURED_BYTES_PER_PX["MobileNetV2"] * share))
         plan = plan_tiles((1952, 2592), limit_px=limit)

@@ -18,7 +18,7 @@ from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, quality
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, middle
 from c6seg.inference.segmenter import Segmenter, flags
 from c6seg.inference.survey import BAND_PX, Reducer, band_rows, survey
-from c6seg.inference.tiling import Plan, limit_px, plan_tiles, predict_rows
+from c6seg.inference.tiling import USUAL_MB, Plan, limit_px, plan_tiles, predict_rows
 from c6seg.transforms.preprocess import Preprocess, raise_contrast, resize, select_channels
 
 ROWS_MB = 400
@@ -166,7 +166,7 @@ def _plan(segmenter: Segmenter, scaling: Scaling) -> Plan:
     return plan_tiles(
         scaling.network_hw,
         multiple=spec.preprocess.multiple,
-        limit_px=limit_px(segmenter.engine, segmenter.config.memory_mb, encoder=spec.encoder),
+        limit_px=limit_px(segmenter.engine, segmenter.config.memory_mb or USUAL_MB, encoder=spec.encoder),
         max_height=int(ROWS_MB * 1e6 / (4 * (channels + 2) * scaling.network_hw[1])),
     )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from c6seg import machine
 from c6seg.errors import ConfigError
 from c6seg.inference.engine import Engine
 
@@ -23,8 +24,17 @@ from c6seg.inference.engine import Engine
 # MobileNetV2 450-660 (at most 490 from 1 Mpx on), MiT-B3 520-610, EfficientNet-b5 610-650, VGG19 810-880 bytes. In
 # bf16 the same network takes 0.55 to 0.6 of that (MobileNetV2: 270-290 bytes from 1.5 Mpx on).
 BYTES_PER_PX = 1000
-MEASURED_BYTES_PER_PX = {"MobileNetV2": 490}
+MEASURED_BYTES_PER_PX = {"MobileNetV2": 490, "VGG19": 900}
 BF16_SHARE = 0.6
+
+USUAL_MB = 900
+"""Budget for the network where none is given, MB."""
+
+MOST_WORK = 1.5
+"""Pixels computed for each pixel of a picture above which more than :data:`USUAL_MB` is taken, if it is free."""
+
+FREE_SHARE = 0.25
+"""Share of the free memory that may be taken then."""
 
 # What lies beyond the edge of a tile moves the probability by less than 0.02, the tolerance that the tests hold masks
 # to, from 176 px on. Measured with the embedded model: an edge moves it by up to 0.17 at 128 px, 0.06 at 160, 0.011 at
@@ -104,12 +114,28 @@ def bytes_per_px(engine: Engine, encoder: str = "") -> float:
     return MEASURED_BYTES_PER_PX.get(encoder, BYTES_PER_PX) * (BF16_SHARE if engine.precision == "bf16" else 1)
 
 
+def roomy_mb(engine: Engine, size_hw: tuple[int, int], *, multiple: int, halo_px: int, encoder: str) -> int:
+    """Budget for a picture where the user gives none: the usual one, more for networks that it would cut too small.
+
+    A network that needs much memory gets small tiles, and computes most of their pixels several times; where that is
+    more than half of the work again and memory is free, that memory saves the time. A picture that one tile holds
+    needs no more than its own.
+    """
+    plan = plan_tiles(size_hw, multiple=multiple, limit_px=limit_px(engine, USUAL_MB, encoder=encoder), halo_px=halo_px)
+    whole_px = math.prod(plan.padded_hw)
+    free_mb = machine.available_memory_mb()
+    if free_mb is None or plan.work_px <= MOST_WORK * whole_px:
+        return USUAL_MB
+    needed_mb = math.ceil(whole_px * bytes_per_px(engine, encoder) / 1e6) + 1
+    return max(USUAL_MB, min(needed_mb, int(FREE_SHARE * free_mb)))
+
+
 def predict(
     engine: Engine,
     image: NDArray[np.float32],
     *,
     multiple: int = 32,
-    memory_mb: int = 900,
+    memory_mb: int | None = USUAL_MB,
     halo_px: int = HALO_PX,
     encoder: str = "",
     prepare: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
@@ -125,7 +151,7 @@ def predict(
     multiple
         Height and width handed to the network are multiples of this, px; the border is mirrored outwards.
     memory_mb
-        Budget for the network, MB; it decides the size of the tiles.
+        Budget for the network, MB; it decides the size of the tiles. None: see :func:`roomy_mb`.
     halo_px
         Margin that each tile sees beyond the part that counts, px.
     encoder
@@ -152,6 +178,8 @@ def predict(
     def fetch(top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
         return image[:, top:bottom, left:right] if prepare is None else prepare(image[top:bottom, left:right])
 
+    if memory_mb is None:
+        memory_mb = roomy_mb(engine, (height, width), multiple=multiple, halo_px=halo_px, encoder=encoder)
     limit = limit_px(engine, memory_mb, encoder=encoder)
     plan = plan_tiles((height, width), multiple=multiple, limit_px=limit, halo_px=halo_px)
     probability = np.empty((height, width), np.float32)
