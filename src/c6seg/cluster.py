@@ -6,6 +6,7 @@ Ray is an optional part and reports usage to its makers unless told otherwise; h
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ RETRIES = 3
 """How often a unit is begun again after its node or process died."""
 
 LOOPBACK = "127."
+
+ANSWER_S = 10.0
+"""Time for a cluster to take a connection, seconds."""
 
 AHEAD = 4
 """Units that are handed out for each processor of the cluster; more would only fill its queue."""
@@ -91,6 +95,7 @@ def connected(address: str) -> Iterator[Any]:
     """
     ray = import_ray()
     try:
+        _check_answers(address)
         # a cluster on a loopback address is looked for at the machine's outer one otherwise
         here = {"_node_ip_address": address.rpartition(":")[0]} if address.startswith(LOOPBACK) else {}
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
@@ -103,6 +108,27 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens; of a cluster that ended without a word, Ray would wait for ever.
+
+    Raises
+    ------
+    ConnectionError
+        Nobody answers within :data:`ANSWER_S`.
+    """
+    if address == "auto":
+        from ray._private.services import canonicalize_bootstrap_address
+
+        address = canonicalize_bootstrap_address(address) or ""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        return  # Ray says itself what is wrong with it
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise ConnectionError(f"{host}:{port} does not answer: {error}") from error
 
 
 class Crew:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -77,7 +79,12 @@ def test_a_cluster_that_is_not_there_is_one_line(tiny_bundle, pictures, tmp_path
     pytest.importorskip("ray")
     command = [sys.executable, "-m", "c6seg", "segment", str(pictures), "--model", str(tiny_bundle)]
     command += ["--out", str(tmp_path / "out"), "--ray", "auto"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        gone = f"127.0.0.1:{free.getsockname()[1]}"  # of a cluster that ended without a word
+    environment = {**os.environ, "RAY_ADDRESS": gone}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 2
     assert "No Ray cluster at 'auto'" in done.stderr
+    assert f"{gone.rpartition(':')[2]} does not answer" in done.stderr
     assert "Traceback" not in done.stderr
