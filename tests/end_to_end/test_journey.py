@@ -22,7 +22,7 @@ MEASUREMENTS = (
 )
 SCORES = (
     "image,input_size,score_size,tp,fp,fn,tn,dice,iou,precision,recall,boundary_f1,hd95_px,confluence_true,"
-    "confluence_pred"
+    "confluence_pred,band_dice,thin_recall,band_tp,band_fp,band_fn,thin_tp,thin_fn"
 )
 
 SEEDS = (104, 108, 113, 117, 118, 122)
