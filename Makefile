@@ -48,14 +48,13 @@ $(VENV)/.all: $(VENV)/bin/python pyproject.toml constraints.txt
 
 T98G := ../shared/data/t98g
 SPLIT := benchmarks/embedded_split.json:split00
-SCENES := --extra .train/simulated --extra
 
 embedded-model: $(VENV)/.all
 	$(BIN)/c6seg data simulate .train/simulated --count 600 --size 480x480 --seed 1
 	$(BIN)/c6seg data compose $(T98G) .train/composed --count 120 --size 512x512 --seed 1 --split $(SPLIT)
 	$(BIN)/c6seg data compose $(T98G) .train/disturbed/composed --count 220 --size 512x512 --seed 2 --split $(SPLIT) --disturbed 0.6
-	C6SEG_WEIGHTS=../shared/data/weights $(BIN)/c6seg train --recipe embedded --data $(T98G) $(SCENES) .train/composed --split $(SPLIT) --out .train/first
-	$(BIN)/c6seg train --recipe embedded-dense --init .train/first/bundle --data $(T98G) $(SCENES) .train/disturbed/composed --split $(SPLIT) --out .train/embedded
+	C6SEG_WEIGHTS=../shared/data/weights $(BIN)/c6seg train --recipe embedded --data $(T98G) --extra .train/simulated --extra .train/composed --split $(SPLIT) --out .train/first
+	$(BIN)/c6seg train --recipe embedded-dense --init .train/first/bundle --data $(T98G) --extra .train/simulated --extra .train/disturbed/composed --split $(SPLIT) --out .train/embedded
 	$(BIN)/c6seg models familiar .train/embedded/bundle $(T98G) .train/simulated .train/disturbed/composed
 
 clean:

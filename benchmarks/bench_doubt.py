@@ -21,6 +21,7 @@ from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame, read_image
 from c6seg.inference.ensemble import mean_threshold
 from c6seg.inference.familiar import MEASURES, describe, distance
+from c6seg.inference.fine_structure import fine_structure
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from common import Report, parser
 
@@ -85,7 +86,8 @@ def unlike(segmenter: Segmenter, frame: Frame, found: Segmentation) -> Row:
     """Distance from the training, and the measures that it is made of."""
     answer, familiar = segmenter.answer(), segmenter.bundle.spec.familiar
     answer.add(found.probability)
-    values = describe(lambda top, end: frame.pixels[top:end], found.size_hw, answer, found.scale)
+    structure = fine_structure(lambda top, end: frame.pixels[top:end], found.size_hw, found.scale)
+    values = describe(structure, answer, found.scale)
     if values is None or familiar is None:
         return {}
     return {"distance from the training": distance(familiar, values) or 0.0} | dict(zip(MEASURES, values, strict=True))

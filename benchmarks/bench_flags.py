@@ -21,7 +21,8 @@ from scipy import ndimage
 
 from c6seg.data.images import find_images, read_image
 from c6seg.data.synthetic import simulate_image
-from c6seg.inference.quality import OVEREXPOSED_FRACTION, look, quality_flags, saturated_fraction
+from c6seg.inference.fine_structure import fine_structure
+from c6seg.inference.quality import OVEREXPOSED_FRACTION, look, quality_flags, saturated_fraction, structure_of
 from c6seg.transforms.preprocess import to_grey
 from common import Report, parser, shared
 
@@ -49,7 +50,8 @@ def main() -> None:
     large = np.tile(read_image(find_images([shared("t98g", "images")])[0]).pixels, (2, 3))[:1952, :2592]
     grey = to_grey(large)
     started = time.process_time()
-    quality_flags(lambda top, end: grey[top:end], (1952, 2592), grey, 1.0)
+    structure = fine_structure(lambda top, end: grey[top:end], (1952, 2592))
+    quality_flags(structure, (1952, 2592), grey, 1.0)
     seconds = time.process_time() - started
     report.say(f"`out_of_focus` and `uneven_light` of 2592x1952 px take {seconds:.2f} s of processor time.")
     report.save(options.out)
@@ -74,7 +76,8 @@ def words(pixels: Pixels) -> list[str]:
     size_hw = (grey.shape[0], grey.shape[1])
     found: tuple[str, ...] = ()
     if not nothing:
-        found = quality_flags(lambda top, end: grey[top:end], size_hw, grey, 1.0, blurred=blurred)
+        structure = structure_of(lambda top, end: grey[top:end], size_hw, 1.0)
+        found = quality_flags(structure, size_hw, grey, 1.0, blurred=blurred)
     return [
         *found,
         *(["overexposed"] if saturated_fraction(pixels) > OVEREXPOSED_FRACTION else []),

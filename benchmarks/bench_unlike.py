@@ -30,7 +30,8 @@ from c6seg.data.splits import select_text
 from c6seg.data.synthetic import simulate_image
 from c6seg.data.synthetic_culture import simulate_culture
 from c6seg.evaluation.demo import DEMO_CULTURE
-from c6seg.inference.familiar import distance
+from c6seg.inference.familiar import describe, distance
+from c6seg.inference.quality import structure_of
 from c6seg.inference.segmenter import Segmenter
 from c6seg.transforms.preprocess import to_grey
 from common import SPLIT, Report, parser, shared
@@ -71,22 +72,12 @@ def row(segmenter: Segmenter, name: str, frames: list[Frame]) -> tuple[str, ...]
 
 def judged(segmenter: Segmenter, frame: Frame) -> tuple[tuple[str, ...], float | None]:
     """Give the flags of an image, and its distance from the training."""
-    kept: list[float | None] = [None]
-    familiar = segmenter.bundle.spec.familiar
-    plain = segmenter.unlike
-
-    def unlike(rows: Any, size_hw: tuple[int, int], answer: Any, factor: float) -> tuple[str, ...]:
-        from c6seg.inference.familiar import describe
-
-        measured = describe(rows, size_hw, answer, factor)
-        kept[0] = None if measured is None or familiar is None else distance(familiar, measured)
-        return plain(rows, size_hw, answer, factor)
-
-    segmenter.unlike = unlike  # type: ignore[method-assign]
-    try:
-        return segmenter.segment(frame).flags, kept[0]
-    finally:
-        segmenter.unlike = plain  # type: ignore[method-assign]
+    found, familiar, answer = segmenter.segment(frame), segmenter.bundle.spec.familiar, segmenter.answer()
+    answer.add(found.probability)
+    height, width = frame.pixels.shape[:2]
+    structure = structure_of(lambda top, end: frame.pixels[top:end], (height, width), found.scale)
+    measured = None if structure is None else describe(structure, answer, found.scale)
+    return found.flags, None if measured is None or familiar is None else distance(familiar, measured)
 
 
 def phase_contrast() -> Iterator[tuple[str, Frames]]:

@@ -20,7 +20,7 @@ PACKAGE = Path(c6seg.__file__).parent
 # Lowest first. Rooms on one line are independent of each other, except those joined by "+".
 LAYERS = (
     {"errors"},
-    {"config+runtime+machine+cluster"},
+    {"config+config_files+runtime+machine+cluster"},
     {"transforms", "models"},
     {"data"},  # above transforms: its doctor uses the one conversion to grey
     {"inference", "growth"},
@@ -78,7 +78,7 @@ def forbidden(importer: str, imported: str) -> bool:
     if here == there or {here, there} in TOGETHER or any({here, there} <= group for group in TOGETHER):
         return False
     if here == "interfaces":
-        return there not in {"api", "config", "errors", "runtime"}
+        return there not in {"api", "config", "config_files", "errors", "runtime"}
     return RANK[there] >= RANK[here]
 
 

@@ -37,7 +37,8 @@ from c6seg.api_study import (
     run_study,
 )
 from c6seg.api_watch import WatchStatus, watch
-from c6seg.config import GrowthConfig, SegmentConfig, load_config, parse_size
+from c6seg.config import GrowthConfig, SegmentConfig, parse_size
+from c6seg.config_files import load_config
 
 if TYPE_CHECKING:
     from c6seg.evaluation.demo import DemoResult

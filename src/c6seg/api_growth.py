@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c6seg.config import GrowthConfig, SegmentConfig, load_config
+from c6seg.config import GrowthConfig, SegmentConfig
+from c6seg.config_files import load_config
 
 if TYPE_CHECKING:
     from c6seg.growth.analysis import GrowthResult

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c6seg import runtime
-from c6seg.config import GrowthConfig, SegmentConfig, load_config
+from c6seg.config import GrowthConfig, SegmentConfig
+from c6seg.config_files import load_config
 from c6seg.errors import C6segError, OutputError, UsageError
 from c6seg.inference.status import LiveStatus
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from c6seg.config import PreprocessConfig, SegmentConfig, dump_yaml
+from c6seg.config import PreprocessConfig, SegmentConfig
+from c6seg.config_files import dump_yaml
 from c6seg.data.datasets import Dataset, open_dataset
 from c6seg.evaluation.evaluate import evaluate_items, network_output, write_evaluation
 from c6seg.evaluation.protocol import COLUMNS

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from c6seg import machine
-from c6seg.config import SegmentConfig, load_config, parse_engine
+from c6seg.config import SegmentConfig, parse_engine
+from c6seg.config_files import load_config
 from c6seg.data.images import Frame, read_image
 from c6seg.errors import BundleError, ConfigError, EngineError, MissingExtraError
 from c6seg.inference import engine as engines

@@ -18,6 +18,7 @@ from c6seg.errors import UsageError
 from c6seg.inference import familiar as familiar_module
 from c6seg.inference.familiar import MEASURES, MIN_IMAGES, Answer, describe, distance, learn
 from c6seg.inference.familiar_set import training_images
+from c6seg.inference.fine_structure import fine_structure
 from c6seg.inference.segmenter import Segmenter
 from c6seg.interfaces.cli import app
 from c6seg.interfaces.cli_base import run
@@ -61,7 +62,8 @@ def test_nothing_is_said_where_all_is_cell_or_nothing(value):
     answer = Answer(0.5)
     answer.add(np.full((160, 192), value, np.float32))
     picture = culture(0)
-    assert describe(lambda top, end: picture[top:end], (160, 192), answer, 1.0) is None
+    structure = fine_structure(lambda top, end: picture[top:end], (160, 192))
+    assert describe(structure, answer, 1.0) is None
 
 
 def test_distances_are_those_of_mahalanobis_and_the_threshold_leaves_each_out(monkeypatch):

@@ -11,7 +11,7 @@ from scipy import ndimage
 from c6seg.data.images import Frame, find_images, read_image
 from c6seg.data.synthetic import SceneStyle, simulate_image
 from c6seg.data.synthetic_culture import simulate_culture
-from c6seg.inference.quality import FEATURELESS, Look, contrast_ratio, look, quality_flags, shows_nothing
+from c6seg.inference.quality import FEATURELESS, Look, contrast_ratio, look, quality_flags, shows_nothing, structure_of
 from c6seg.inference.segmenter import Segmenter
 from c6seg.transforms.preprocess import resize, to_grey
 
@@ -47,7 +47,9 @@ def test_a_field_of_noise_is_empty(tiny_bundle):
 
 
 def quality(pixels, factor=1.0):
-    return quality_flags(lambda top, end: pixels[top:end], pixels.shape[:2], to_grey(pixels), factor)
+    size_hw = pixels.shape[:2]
+    structure = structure_of(lambda top, end: pixels[top:end], size_hw, factor)
+    return quality_flags(structure, size_hw, to_grey(pixels), factor)
 
 
 def test_blur_and_slopes_of_light_are_flagged_and_the_photograph_itself_is_not(shared_data):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from c6seg.config import PreprocessConfig, dump_yaml
+from c6seg.config import PreprocessConfig
+from c6seg.config_files import dump_yaml
 from c6seg.data.splits import read_splits
 from c6seg.evaluation.protocol import COLUMNS
 from c6seg.interfaces.cli import app

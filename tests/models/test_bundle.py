@@ -10,7 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from c6seg.config import PreprocessConfig, dump_yaml
+from c6seg.config import PreprocessConfig
+from c6seg.config_files import dump_yaml
 from c6seg.errors import BundleError, OutputError
 from c6seg.inference.engine import predict_pixels
 from c6seg.models import bundle_folder

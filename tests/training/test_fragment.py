@@ -8,7 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from c6seg.config import TrainConfig, load_config
+from c6seg.config import TrainConfig
+from c6seg.config_files import load_config
 from c6seg.data.datasets import open_dataset
 from c6seg.errors import ConfigError, UsageError
 from c6seg.training.batches import Examples

@@ -6,7 +6,8 @@ import pytest
 import torch
 from timm.layers import BatchNormAct2d
 
-from c6seg.config import NetworkConfig, TrainConfig, load_config
+from c6seg.config import NetworkConfig, TrainConfig
+from c6seg.config_files import load_config
 from c6seg.models.encoders import ENCODERS, find_encoder
 from c6seg.models.network import build_network
 from c6seg.training.memory import fits, plan_memory, step_memory

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from c6seg.config import TrainConfig, load_config
+from c6seg.config import TrainConfig
+from c6seg.config_files import load_config
 from c6seg.data.datasets import open_dataset
 from c6seg.training.batches import Examples
 from c6seg.training.validation import BINS, Validation, is_worse, validate

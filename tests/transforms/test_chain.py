@@ -7,7 +7,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from c6seg.config import AugmentConfig, ChainOperation, load_config
+from c6seg.config import AugmentConfig, ChainOperation
+from c6seg.config_files import load_config
 from c6seg.errors import ConfigError
 from c6seg.transforms import chain
 

@@ -27,7 +27,7 @@ def disturb(
     mask
         (Y, X), where the cells are; it stays true, as floating cells are no part of it.
     rng
-        Draws up to 120 floating cells per megapixel, 10 to 26 px across and up to 2.5 times as bright as the contrast
+        Draws up to 120 floating cells per megapixel, 7 to 29 px across and up to 2.5 times as bright as the contrast
         of the picture, and light that varies by up to 45 % either way.
 
     Returns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def mean_probability(own: NDArray[np.float32], members: Sequence[Segmenter], fra
         return own
     total = own.copy()
     for member in members:
-        total += member.segment(frame).probability
+        total += member.infer(frame)[0]
     total /= len(members) + 1
     return total
 
@@ -64,11 +64,3 @@ def mean_probability(own: NDArray[np.float32], members: Sequence[Segmenter], fra
 def mean_threshold(first: float, members: Sequence[Segmenter]) -> float:
     """Mean of the thresholds of all models."""
     return float(np.mean([first, *(member.threshold for member in members)]))
-
-
-def describe_members(members: Sequence[Segmenter]) -> list[dict[str, Any]]:
-    """Name the further models for the manifest."""
-    return [
-        {"name": one.bundle.spec.name, "version": one.bundle.spec.version, "sha256": one.model_sha256}
-        for one in members
-    ]

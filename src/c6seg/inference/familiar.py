@@ -9,13 +9,13 @@ measures hits and false alarms, also those of measures that were left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.errors import UsageError
-from c6seg.inference.fine_structure import band_energy, windows
+from c6seg.inference.fine_structure import FineStructure
 from c6seg.models.bundle_spec import Familiar
 
 Floats = NDArray[np.float64]
@@ -98,17 +98,13 @@ class Answer:
         ]
 
 
-def describe(
-    rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int], answer: Answer, factor: float
-) -> Floats | None:
+def describe(structure: FineStructure, answer: Answer, factor: float) -> Floats | None:
     """Take the measures of an image; None where it is too plain to have them.
 
     Parameters
     ----------
-    rows
-        Gives the rows from the first to before the second, (rows, X) or (rows, X, 3), of the image.
-    size_hw
-        Its height and width, px.
+    structure
+        Of the image at ``factor``.
     answer
         All rows of its probability.
     factor
@@ -117,7 +113,7 @@ def describe(
     answered = answer.measures(factor)
     if answered is None:
         return None
-    energy = band_energy(windows(rows, size_hw, factor)).mean(axis=1).astype(np.float64)
+    energy = structure.energy.mean(axis=1).astype(np.float64)
     if energy.min() <= 0:
         return None
     return np.array([*np.log10(energy[:3] / energy[3]), *answered])

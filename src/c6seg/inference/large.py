@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c6seg.data.regions import RowReader
-from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, quality_flags, shows_nothing
+from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, quality_flags, shows_nothing, structure_of
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, middle
 from c6seg.inference.segmenter import Segmenter, flags
 from c6seg.inference.survey import BAND_PX, Reducer, band_rows, survey
@@ -109,8 +109,9 @@ class LargeImage:
         words: tuple[str, ...] = ()
         if not found.nothing:
             rows, size_hw = self._reader.rows, self._reader.size_hw
-            words = quality_flags(rows, size_hw, found.small, self.scaling.factor, blurred=found.blurred)
-            words += self._segmenter.unlike(rows, size_hw, self._answer, self.scaling.factor)
+            structure = structure_of(rows, size_hw, self.scaling.factor)
+            words = quality_flags(structure, size_hw, found.small, self.scaling.factor, blurred=found.blurred)
+            words += self._segmenter.unlike(structure, self._answer, self.scaling.factor)
         return LargeSegmentation(
             name=self._name,
             index=0,

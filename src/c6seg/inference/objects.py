@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from c6seg.data.images import Frame
 from c6seg.inference.clusters import cell_width_px
-from c6seg.inference.parting import Weights, hills, join
+from c6seg.inference.parting import COMPANY, Weights, hills, join
 from c6seg.inference.segmenter import Segmentation, Segmenter
 from c6seg.transforms.preprocess import contrast_limits, raise_contrast, resize, to_grey
 
@@ -72,7 +72,7 @@ COUNT_UNSURE = "count_unsure"
 CROWDED = 0.5
 """Share of the cell area in connected parts of more than :data:`CROWD` cells from which a count is unsure."""
 
-CROWD = 16
+CROWD = COMPANY[1]
 """Area of a connected part, in areas of a cell, above which few of the borders between its cells are found."""
 
 NOT_COUNTED = "not_counted"

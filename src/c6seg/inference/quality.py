@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from c6seg.inference.fine_structure import band_energy, like_blur, like_noise, sharpness, windows
+from c6seg.inference.fine_structure import FineStructure, fine_structure, like_blur, like_noise, sharpness
 from c6seg.transforms.preprocess import resize, to_grey
 
 BLOCK_PX = 16
@@ -98,8 +98,15 @@ def unevenness(picture: NDArray[np.float32], contrast: float) -> float:
     return float(np.ptp(light) / contrast) if contrast > 0 else 0.0
 
 
+def structure_of(
+    rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int], factor: float
+) -> FineStructure | None:
+    """Take the fine structure of an image, as :func:`fine_structure` does; None where it is too small to tell."""
+    return fine_structure(rows, size_hw, factor) if enough_blocks(size_hw) else None
+
+
 def quality_flags(
-    rows: Callable[[int, int], NDArray[np.generic]],
+    structure: FineStructure | None,
     size_hw: tuple[int, int],
     picture: NDArray[np.float32],
     factor: float,
@@ -112,8 +119,8 @@ def quality_flags(
 
     Parameters
     ----------
-    rows
-        Gives the rows from the first to before the second, (rows, X) or (rows, X, 3), of the image.
+    structure
+        As :func:`structure_of` gives it at ``factor``.
     size_hw
         Its height and width, px.
     picture
@@ -125,10 +132,10 @@ def quality_flags(
     """
     if blurred:
         return ("out_of_focus",)
-    if not enough_blocks(size_hw):
+    if structure is None:
         return ()
-    cut = windows(rows, size_hw, factor)
-    sharp = sharpness(band_energy(cut))
+    cut = structure.cut
+    sharp = sharpness(structure.energy)
     contrast = float(np.percentile([local_contrasts(one) for one in cut], 95)) if min(cut.shape[1:]) >= BLOCK_PX else 0
     if sharp is not None and sharp < BLURRED:
         return ("out_of_focus",)
@@ -158,16 +165,17 @@ def judge(found: float | None, rows: Callable[[int, int], NDArray[np.generic]], 
     ----------
     found
         As :func:`contrast_ratio` gives it.
-    rows, size_hw
-        As :func:`quality_flags` takes them.
+    rows
+        Gives the rows from the first to before the second, (rows, X) or (rows, X, 3), of the image.
+    size_hw
+        Its height and width, px.
     """
     if found is None or found >= FEATURELESS:
         return Look(nothing=False, blurred=False)
-    cut = windows(rows, size_hw)
-    energy = band_energy(cut)
-    if not like_noise(energy):
+    structure = fine_structure(rows, size_hw)
+    if not like_noise(structure.energy):
         return Look(nothing=False, blurred=False)
-    blurred = like_blur(cut, energy)
+    blurred = like_blur(*structure)
     return Look(nothing=not blurred, blurred=blurred)
 
 

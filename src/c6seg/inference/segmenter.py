@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,16 @@ from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks,
 from c6seg.inference.engine import Engine, open_engine
 from c6seg.inference.ensemble import alone, check_members, mean_probability, mean_threshold
 from c6seg.inference.familiar import Answer, Floats, describe, distance
+from c6seg.inference.fine_structure import FineStructure, fine_structure
 from c6seg.inference.flips import FlippingEngine
-from c6seg.inference.quality import OVEREXPOSED_FRACTION, enough_blocks, look, quality_flags, saturated_fraction
+from c6seg.inference.quality import (
+    OVEREXPOSED_FRACTION,
+    enough_blocks,
+    look,
+    quality_flags,
+    saturated_fraction,
+    structure_of,
+)
 from c6seg.inference.scale import WINDOW_PX, FoundScale, ScaleSource, Scaling, decide_scale, find_scale, middle
 from c6seg.inference.tiling import predict
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle, open_bundle
@@ -171,12 +178,14 @@ class Segmenter:
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
         flat = bool(frame.pixels.max() == frame.pixels.min())
         nothing, blurred = look(frame.pixels)
-        blind = not nothing and self.must_find_scale(frame.pixel_size_um) and enough_blocks(size_hw)
-        found = self.find_scale(frame.pixels) if blind else None
-        scaling = self.scaling(size_hw, frame.pixel_size_um, found)
-        own = np.zeros(size_hw, np.float32) if nothing else self._probability(frame, scaling.network_hw)
-        probability = own if nothing else mean_probability(own, self.members, frame)
-        mask = np.zeros(size_hw, np.bool_) if nothing else probability >= self.threshold
+        if nothing:
+            found, scaling = None, self.scaling(size_hw, frame.pixel_size_um)
+            own = probability = np.zeros(size_hw, np.float32)
+            mask = np.zeros(size_hw, np.bool_)
+        else:
+            own, scaling, found = self.infer(frame)
+            probability = mean_probability(own, self.members, frame)
+            mask = probability >= self.threshold
         clusters = None
         if self.config.clusters != "include":
             clusters = self._clusters(frame, mask, scaling.factor if found is None else found.factor)
@@ -185,10 +194,11 @@ class Segmenter:
         grey = to_grey(frame.pixels)
         words: tuple[str, ...] = ()
         if not nothing:
-            words = quality_flags(lambda top, end: grey[top:end], size_hw, grey, scaling.factor, blurred=blurred)
+            structure = structure_of(lambda top, end: grey[top:end], size_hw, scaling.factor)
+            words = quality_flags(structure, size_hw, grey, scaling.factor, blurred=blurred)
             answer = self.answer()
             answer.add(own)
-            words += self.unlike(lambda top, end: grey[top:end], size_hw, answer, scaling.factor)
+            words += self.unlike(structure, answer, scaling.factor)
         return Segmentation(
             name=frame.name,
             index=frame.index,
@@ -204,22 +214,28 @@ class Segmenter:
             clusters=clusters,
         )
 
+    def infer(self, frame: Frame) -> tuple[NDArray[np.float32], Scaling, FoundScale | None]:
+        """Probability (Y, X) by this model alone, of an image that shows something; its scale, and what found that."""
+        size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
+        blind = self.must_find_scale(frame.pixel_size_um) and enough_blocks(size_hw)
+        found = self.find_scale(frame.pixels) if blind else None
+        scaling = self.scaling(size_hw, frame.pixel_size_um, found)
+        return self._probability(frame, scaling.network_hw), scaling, found
+
     def answer(self) -> Answer:
         """Count what the network says about one image, for :meth:`unlike`."""
         return Answer(self.bundle.spec.threshold)
 
-    def unlike(
-        self, rows: Callable[[int, int], NDArray[np.generic]], size_hw: tuple[int, int], answer: Answer, factor: float
-    ) -> tuple[str, ...]:
+    def unlike(self, structure: FineStructure | None, answer: Answer, factor: float) -> tuple[str, ...]:
         """Give the word ``unlike_training`` where it is true; see :func:`~c6seg.inference.familiar.describe`.
 
         It is not given where the bundle does not know its training, for small images, and with ``fast``, which takes
         images away from the scale of the training on purpose.
         """
         familiar = self.bundle.spec.familiar
-        if familiar is None or self.config.fast or not enough_blocks(size_hw):
+        if familiar is None or self.config.fast or structure is None:
             return ()
-        measured = describe(rows, size_hw, answer, factor)
+        measured = describe(structure, answer, factor)
         far = None if measured is None else distance(familiar, measured)
         return ("unlike_training",) if far is not None and far > familiar.threshold else ()
 
@@ -231,7 +247,8 @@ class Segmenter:
         scaling = self.scaling(size_hw, frame.pixel_size_um)
         answer = self.answer()
         answer.add(self._probability(frame, scaling.network_hw))
-        return describe(lambda top, end: frame.pixels[top:end], size_hw, answer, scaling.factor)
+        structure = fine_structure(lambda top, end: frame.pixels[top:end], size_hw, scaling.factor)
+        return describe(structure, answer, scaling.factor)
 
     def must_find_scale(self, pixel_size_um: float | None) -> bool:
         """Whether the scale of an image has to be found from what it shows, as no pixel size tells it."""

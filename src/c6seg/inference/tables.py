@@ -8,7 +8,6 @@ from typing import Any
 
 from c6seg import runtime
 from c6seg.inference.engine import describe
-from c6seg.inference.ensemble import describe_members
 from c6seg.inference.large import LargeSegmentation
 from c6seg.inference.objects import ObjectFigures, about_counts
 from c6seg.inference.segmenter import Segmentation, Segmenter
@@ -93,7 +92,7 @@ def measurement_row(
         "height_px": found.size_hw[0],
         "pixel_size_um": found.pixel_size_um,
         "confluence": round(found.confluence, 6),
-        "cell_area_um2": None if found.cell_area_um2 is None else round(found.cell_area_um2, 2),
+        "cell_area_um2": _rounded(found.cell_area_um2, 2),
         "cluster_fraction": _cluster_fraction(found),
         "object_count": None if objects is None else objects.count,
         "mean_object_area_um2": None if objects is None else _rounded(objects.mean_area_um2, 2),
@@ -112,8 +111,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _cluster_fraction(found: Segmentation | LargeSegmentation) -> float | None:
-    fraction = found.cluster_fraction if isinstance(found, Segmentation) else None
-    return None if fraction is None else round(fraction, 6)
+    return _rounded(found.cluster_fraction, 6) if isinstance(found, Segmentation) else None
 
 
 def write_tables(result: BatchResult, segmenter: Segmenter, *, seconds: float, recursive: bool) -> None:
@@ -139,12 +137,10 @@ def _calibration(spec: BundleSpec) -> dict[str, Any] | None:
     return None if spec.calibration is None else spec.calibration.model_dump(mode="json", exclude={"note"})
 
 
-def _other(segmenter: Segmenter) -> dict[str, Any] | None:
-    """Name the second network; None = there is none."""
-    if segmenter.other is None:
-        return None
-    spec = segmenter.other.bundle.spec
-    return {"name": spec.name, "version": spec.version, "sha256": segmenter.other.model_sha256}
+def _named(segmenter: Segmenter) -> dict[str, Any]:
+    """Name a further model."""
+    spec = segmenter.bundle.spec
+    return {"name": spec.name, "version": spec.version, "sha256": segmenter.model_sha256}
 
 
 def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursive: bool) -> dict[str, Any]:
@@ -161,9 +157,9 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
             # measured of the first model alone, it says nothing of the mean of several
             "calibration": None if segmenter.members else _calibration(spec),
         },
-        "cluster_model": _other(segmenter),
+        "cluster_model": None if segmenter.other is None else _named(segmenter.other),
         "objects": about_counts() if segmenter.config.objects else None,
-        "ensemble": describe_members(segmenter.members),
+        "ensemble": [_named(member) for member in segmenter.members],
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},
         "engine": describe(segmenter.engine),

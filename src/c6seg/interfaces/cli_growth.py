@@ -87,7 +87,8 @@ def growth_options(
     file: Path | None, *, interval: float | None, pattern: str | None, exclude_flags: str | None
 ) -> dict[str, Any]:
     """Put the options of a file and of the command line together; a flag wins where it is given."""
-    from c6seg.config import GrowthConfig, load_config
+    from c6seg.config import GrowthConfig
+    from c6seg.config_files import load_config
 
     values = {} if file is None else load_config(GrowthConfig, file).model_dump(mode="json", exclude_unset=True)
     if interval is not None:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from c6seg import runtime
-from c6seg.config import PreprocessConfig, dump_yaml
+from c6seg.config import PreprocessConfig
+from c6seg.config_files import dump_yaml
 from c6seg.errors import BundleError, did_you_mean
 from c6seg.models.bundle_folder import (
     CARD_FILE,

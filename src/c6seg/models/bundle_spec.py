@@ -10,7 +10,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from c6seg.config import Config, PreprocessConfig, SizeHW, validate
+from c6seg.config import Config, PreprocessConfig, SizeHW
+from c6seg.config_files import validate
 from c6seg.errors import BundleError, ConfigError
 
 FORMAT: Literal["c6seg-bundle/1"] = "c6seg-bundle/1"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from c6seg.config import load_config, validate
-from c6seg.errors import ConfigError, did_you_mean
+from c6seg.config_files import find_file, load_config, shipped_names, validate
+from c6seg.errors import ConfigError
 from c6seg.studies.grid import check_settings
 from c6seg.studies.spec import DataSpec, PictureSpec, ScoreSpec, StageSpec, StudySpec
 
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "paper"
 
 def list_studies() -> list[str]:
     """Names of the studies that come with c6seg."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return shipped_names(FOLDER)
 
 
 def load_study(name_or_file: str | Path, overrides: list[str] | None = None) -> StudySpec:
@@ -34,11 +34,7 @@ def load_study(name_or_file: str | Path, overrides: list[str] | None = None) -> 
     ConfigError
         Unknown study, key or value; the nearest name is offered.
     """
-    path = FOLDER / f"{name_or_file}.yaml"
-    if not path.is_file():
-        path = Path(name_or_file)
-        if not path.is_file():
-            raise ConfigError(did_you_mean(str(name_or_file), list_studies(), what="study") + " Or give a YAML file.")
+    path = find_file(name_or_file, FOLDER, what="study")
     _check_parts(path)
     spec = load_config(StudySpec, path, overrides)
     check_settings(spec, where=str(path))

@@ -48,7 +48,7 @@ def report_of(out: Path, spec: StudySpec) -> Report:
     """
     folder = out / spec.name
     plan = read_plan(out, spec.name)
-    rows, progress = collect(out, spec.name)
+    rows, progress = collect(out, plan)
     files = [path for path in (folder / "data_sheets.md",) if path.is_file()]
     failures = folder / "failures.csv"
     failures.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ def report_of(out: Path, spec: StudySpec) -> Report:
         write_csv(failures, FAILURE_COLUMNS, table)
         files.append(failures)
     if plan["points"]:
-        lines = curves(out, spec.name)
+        lines = curves(out, plan)
         if lines:
             write_csv(folder / "curves.csv", tuple(dict.fromkeys(key for line in lines for key in line)), lines)
         files.append(write_study_report(rows, study_info(spec, plan, progress, rows, lines, out), folder))

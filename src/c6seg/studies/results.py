@@ -103,25 +103,25 @@ def read_plan(out: Path, name: str) -> dict[str, Any]:
     return value
 
 
-def collect(out: Path, name: str) -> tuple[list[ScoreRow], Progress]:
+def collect(out: Path, plan: Mapping[str, Any]) -> tuple[list[ScoreRow], Progress]:
     """Read the rows of all tests of a study that are there; those of runs that are not done yet are left out.
 
     Parameters
     ----------
     out
         Output folder.
-    name
-        Of the study.
+    plan
+        As :func:`read_plan` gives it.
 
     Raises
     ------
     DataError
-        The study was not begun in this folder, or the ledger is of another version.
+        The ledger is of another version, or counts cannot be read.
     """
     ledger = Ledger(out, create=False)
     progress = Progress()
     rows: list[ScoreRow] = []
-    for point in read_plan(out, name)["points"]:
+    for point in plan["points"]:
         record = ledger.read(point["job"])
         if point["job"] not in progress.runs:
             _count(point["job"], record, progress)
@@ -130,11 +130,11 @@ def collect(out: Path, name: str) -> tuple[list[ScoreRow], Progress]:
     return rows, progress
 
 
-def curves(out: Path, name: str) -> list[dict[str, Any]]:
+def curves(out: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Losses and validation Dice by epoch of every run of a study: factors, ``split``, ``epoch`` and what was noted."""
     ledger = Ledger(out, create=False)
     found = []
-    for point in read_plan(out, name)["points"]:
+    for point in plan["points"]:
         file = ledger.run_folder(point["job"]) / "metrics.jsonl"
         for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
             try:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from c6seg.config import TrainConfig, load_config
-from c6seg.errors import ConfigError, did_you_mean
+from c6seg.config import TrainConfig
+from c6seg.config_files import find_file, load_config, shipped_names
 
 FOLDER = Path(__file__).parent / "recipes"
 
 
 def list_recipes() -> list[str]:
     """Names of the recipes that come with c6seg."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return shipped_names(FOLDER)
 
 
 def load_recipe(
@@ -30,11 +30,7 @@ def load_recipe(
     ConfigError
         Unknown recipe, key or value; the nearest name is offered.
     """
-    path = FOLDER / f"{name_or_file}.yaml"
-    if not path.is_file():
-        path = Path(name_or_file)
-        if not path.is_file():
-            raise ConfigError(did_you_mean(str(name_or_file), list_recipes(), what="recipe") + " Or give a YAML file.")
+    path = find_file(name_or_file, FOLDER, what="recipe")
     given = [f"network.init={init}"] if init is not None else []
     given += [f"network.encoder={encoder}"] if encoder is not None else []
     return load_config(TrainConfig, path, [*given, *overrides])

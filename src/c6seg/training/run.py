@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from c6seg.config import TrainConfig, dump_yaml, load_config
+from c6seg.config import TrainConfig
+from c6seg.config_files import dump_yaml, load_config
 from c6seg.data.datasets import Dataset, Item
 from c6seg.data.images import probe
 from c6seg.errors import C6segError, DataError, OutputError, TrainingError, UsageError
