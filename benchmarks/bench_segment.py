@@ -38,6 +38,7 @@ from common import SPLIT, Measured, Report, measure, parser, shared
 
 PRECISIONS = ("f32", "bf16")
 SIZE_HW = (1952, 2592)
+PARTS = ("all-cores", "one-core", "share", "product")
 
 AS_A_USER_WOULD = """
 import json, os, sys
@@ -85,19 +86,28 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=2, metavar="N", help="times that each command runs")
     arguments.add_argument("--images", type=int, default=4, metavar="N", help="images of the longer command")
+    arguments.add_argument(
+        "--part", choices=PARTS, action="append", help="all-cores, one-core, share or product; repeatable; all of them"
+    )
     options = arguments.parse_args()
+    parts = options.part or PARTS
     report = Report("Segmenting, beside torch")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         size_hw, many = ((256, 256), 3) if options.quick else (SIZE_HW, 50)
         count, rounds = (2, 1) if options.quick else (options.images, options.rounds)
         images = {number: pictures(place / f"images-{number}", number, size_hw) for number in (1, count)}
-        bundles = {"MobileNetV2": open_bundle(options.model), "VGG19": small_vgg(place / "vgg", quick=options.quick)}
-        for cores in (0, 1):
-            report.say(f"### {size_hw[1]}x{size_hw[0]}, {'one core' if cores else 'all cores'}\n")
-            beside_torch(report, bundles, images, place, rounds, one_core=bool(cores))
-        share_of_engine(report, bundles["MobileNetV2"], pictures(place / "many", many, size_hw), place)
-        near_the_processor(report, bundles["VGG19"], rounds=1 if options.quick else 5)
+        bundles = {"MobileNetV2": open_bundle(options.model)}
+        if set(parts) != {"share"}:
+            bundles["VGG19"] = small_vgg(place / "vgg", quick=options.quick)
+        for part, name in (("all-cores", "all cores"), ("one-core", "one core")):
+            if part in parts:
+                report.say(f"### {size_hw[1]}x{size_hw[0]}, {name}\n")
+                beside_torch(report, bundles, images, place, rounds, one_core=part == "one-core")
+        if "share" in parts:
+            share_of_engine(report, bundles["MobileNetV2"], pictures(place / "many", many, size_hw), place)
+        if "product" in parts:
+            near_the_processor(report, bundles["VGG19"], rounds=1 if options.quick else 5)
     report.save(options.out)
 
 

@@ -35,6 +35,7 @@ from c6seg.api_study import (
     read_study,
     report_study,
     run_study,
+    study_recipe,
 )
 from c6seg.api_watch import WatchStatus, watch
 from c6seg.config import GrowthConfig, SegmentConfig, parse_size
@@ -78,6 +79,7 @@ __all__ = [
     "segment",
     "simulate_data",
     "split_data",
+    "study_recipe",
     "train",
     "watch",
 ]

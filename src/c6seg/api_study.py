@@ -158,6 +158,31 @@ def report_study(study: PathLike, out: PathLike, *, overrides: Sequence[str] = (
     return [report_of(Path(out), spec) for spec in read_study(study, overrides=overrides)]
 
 
+def study_recipe(study: PathLike, out: PathLike, *, overrides: Sequence[str] = ()) -> str:
+    """Give the configuration that the validation images of a study choose as a recipe for a training of its own.
+
+    Parameters
+    ----------
+    study, out, overrides
+        As in :func:`report_study`.
+
+    Returns
+    -------
+    str
+        YAML for ``c6seg train --recipe``; a pre-training is named by the path of its bundle.
+
+    Raises
+    ------
+    DataError
+        The study was not begun in this folder, or there is nothing to choose from yet.
+    """
+    from c6seg.studies.choice import recipe_of
+    from c6seg.studies.results import read_plan
+
+    spec = read_study(study, overrides=overrides)[-1]
+    return recipe_of(Path(out), read_plan(Path(out), spec.name))
+
+
 def forecast_study(
     study: PathLike,
     *,

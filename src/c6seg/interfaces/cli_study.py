@@ -154,6 +154,28 @@ def report(study: Study, out: Out = OUT, set_: Set = None) -> None:
     _show_reports(api.report_study(study, out, overrides=set_ or []))
 
 
+@app.command("recipe", epilog="Example:  c6seg study recipe initialisation --out studies --to best.yaml")
+def recipe(
+    study: Study,
+    out: Out = OUT,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there; else it is printed.")] = None,
+    set_: Set = None,
+) -> None:
+    """Give the recipe of the configuration that the validation images choose, for `c6seg train --recipe`.
+
+    Test images have no part in the choice.
+    """
+    from c6seg import api
+    from c6seg.runtime import write_text
+
+    text = api.study_recipe(study, out, overrides=set_ or [])
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(to, text)
+        say(str(to))
+
+
 def _describe(spec: StudySpec) -> None:
     typer.echo(f"{spec.name}: {spec.title}\n{spec.about}")
     if spec.include:

@@ -14,8 +14,8 @@ from c6seg.studies.data import Entry, Source
 from c6seg.studies.spec import SplitSpec
 
 VALIDATION_SHARE = 0.2
-OWN = "own"
-"""Name of the division that a data set brings."""
+DRAWN, OWN, ALL = "drawn", "own", "all"
+"""How a data set is divided; ``OWN`` is also the name of the one division of a data set that is not drawn."""
 
 
 def divide(source: Source, spec: SplitSpec, *, seed: int) -> list[Split]:
@@ -37,7 +37,7 @@ def divide(source: Source, spec: SplitSpec, *, seed: int) -> list[Split]:
     DataError
         A file of divisions cannot be read, does not fit, or mixes groups.
     """
-    if source.spec.division == OWN:
+    if source.spec.division != DRAWN:
         return [own_division(source, seed=seed)]
     entries = source.annotated
     names = [entry.name for entry in entries]
@@ -71,13 +71,15 @@ def divide(source: Source, spec: SplitSpec, *, seed: int) -> list[Split]:
 def own_division(source: Source, *, seed: int) -> Split:
     """Return the division that a data set brings; where it has no training or no validation images, a fifth validates.
 
-    The fifth is drawn by seed of all images that are not for testing.
+    The fifth is drawn by seed of all images that are not for testing, or of all where the study says ``all``.
     """
+    whole = source.spec.division == ALL
     parts = {
-        part: [entry.name for entry in source.annotated if entry.split == part] for part in ("train", "val", "test")
+        part: [entry.name for entry in source.annotated if entry.split == part and not whole]
+        for part in ("train", "val", "test")
     }
     if not (parts["train"] and parts["val"]):
-        free = [entry.name for entry in source.annotated if entry.split != "test"]
+        free = [entry.name for entry in source.annotated if whole or entry.split != "test"]
         order = np.random.default_rng(seed_for(seed, "validation")).permutation(len(free))
         count = max(1, round(VALIDATION_SHARE * len(free)))
         parts["val"] = [free[number] for number in sorted(order[:count])]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from c6seg.errors import DataError
 from c6seg.runtime import make_folder, write_text
 from c6seg.studies import figures
+from c6seg.studies.choice import choice_words
 from c6seg.studies.info import StudyInfo
 from c6seg.studies.published import FIGURE_3, FIGURE_3_WORDS
 from c6seg.studies.scores import ScoreRow, write_scores
@@ -106,6 +107,7 @@ def write_study_report(rows: Iterable[ScoreRow], info: StudyInfo, out: Path) -> 
         "headline": headline(judged, arms, info),
         "partial": partial_words(arms, info),
         "findings": findings,
+        "choice": choice_words(arms, info),
         "left_out": max(0, sum(one.comparison.difference.p is not None for one in judged) - MOST_SENTENCES),
         "figures": shown,
         "notes": [*info.notes, *notes],

@@ -57,8 +57,10 @@ class DataSpec(Config):
     layout: str = "auto"
     group: str | None = Field(None, description="only the images of this group of the data set")
     limit: int | None = Field(None, ge=1, description="at most so many annotated images, the first ones by name")
-    division: Literal["drawn", "own"] = Field(
-        "drawn", description="drawn: by the study's splits; own: the train, val and test that the data set brings"
+    division: Literal["drawn", "own", "all"] = Field(
+        "drawn",
+        description="drawn: by the study's splits; own: the train, val and test that the data set brings; all: every "
+        "annotated image trains, but a fifth that validates",
     )
     simulate: SimulateSpec | None = None
     images: int | dict[Literal["train", "val", "test"], int] = Field(

@@ -1,0 +1,141 @@
+"""Validation images choose, test images judge the choice: never the other way round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from c6seg import api
+from c6seg.config import TrainConfig
+from c6seg.config_files import load_config
+from c6seg.errors import DataError
+from c6seg.interfaces.cli import app
+from c6seg.studies.choice import choice_words, choose, worth
+from c6seg.studies.info import StudyInfo
+from c6seg.studies.scores import ScoreRow
+from c6seg.studies.summary import summarise
+
+STARTS = ({"start": "a"}, {"start": "b"})
+INFO = StudyInfo("x", "X", configurations=STARTS, divisions=3, images_per_division=4)
+VALIDATION = {"a": (0.9, 0.8, 0.7), "b": (0.8, 0.85, 0.6)}
+"""Mean 0.8 against 0.75: a is chosen; the second division alone chooses b."""
+
+
+def line(start: str, split: int, epoch: int, loss: float, dice: float) -> dict[str, Any]:
+    return {"start": start, "split": f"split{split:02}", "epoch": epoch, "val_loss": loss, "val_dice": dice}
+
+
+def lines() -> list[dict[str, Any]]:
+    return [
+        each
+        for start, values in VALIDATION.items()
+        for split, dice in enumerate(values)
+        # a higher Dice at a higher loss: those weights are not kept
+        for each in (line(start, split, 0, 0.5, 0.99), line(start, split, 1, 0.2, dice))
+    ]
+
+
+def row(start: str, split: int, image: int, hits: int) -> ScoreRow:
+    return ScoreRow(
+        {"start": start}, f"split{split:02}", f"{image}.tif", "64x64", "64x64", hits, 100 - hits, 100 - hits, 0
+    )
+
+
+def rows() -> list[ScoreRow]:
+    """On test images b is far better: that must not matter."""
+    return [
+        row(start, split, image, hits + image)
+        for start, hits in (("a", 60), ("b", 90))
+        for split in range(3)
+        for image in range(4)
+    ]
+
+
+def test_validation_at_the_kept_epoch_chooses() -> None:
+    choice = choose(lines(), ["start"])
+    assert choice is not None
+    assert choice.best == (("start", "a"),)
+    assert choice.dice == pytest.approx(0.8)
+    assert [dict(key)["start"] for key in choice.by_division.values()] == ["a", "b", "a"]
+
+
+def test_the_choice_is_judged_in_its_own_division() -> None:
+    choice = choose(lines(), ["start"])
+    assert choice is not None
+    info = INFO
+    [(beside, sizes, estimate)] = worth(choice, summarise(rows(), info), info)
+    assert (beside, sizes) == ("", ("64x64", "64x64"))
+    assert estimate.scores == 12
+    assert estimate.mean == pytest.approx((0.615 + 0.915 + 0.615) / 3)
+
+
+def test_words_say_what_was_chosen_and_what_it_is_worth() -> None:
+    import dataclasses
+
+    info = dataclasses.replace(INFO, epochs=lines(), labels={"start": {"a": "from nothing"}})
+    first, second = choice_words(summarise(rows(), info), info)
+    assert first.startswith("The validation images choose from nothing: validation Dice 0.800, mean of 3 divisions.")
+    assert second.startswith(
+        "Chosen anew in each division (from nothing 2 times; b 1 time), the choice has a test Dice of 0.7"
+    )
+
+
+def test_what_is_not_trained_everywhere_is_not_chosen() -> None:
+    some = [each for each in lines() if (each["start"], each["split"]) != ("a", "split02")]
+    assert choose(some, ["start"]) is None, "b alone is no choice"
+    assert choice_words([], INFO) == []
+
+
+def test_data_sets_that_are_tested_on_are_told_apart() -> None:
+    choice = choose(lines(), ["start"])
+    assert choice is not None
+    near = [
+        ScoreRow(
+            {**each.configuration, "tested_on": "near"},
+            each.split,
+            each.image,
+            "8x8",
+            "8x8",
+            each.tp,
+            each.fp,
+            each.fn,
+            0,
+        )
+        for each in rows()
+    ]
+    far = [
+        ScoreRow(
+            {**each.configuration, "tested_on": "far"}, each.split, each.image, "8x8", "8x8", 1, each.fp, each.fn, 0
+        )
+        for each in rows()
+    ]
+    found = worth(choice, summarise([*near, *far], INFO), INFO)
+    assert {beside: round(estimate.mean, 2) for beside, _, estimate in found} == {"near": 0.71, "far": 0.05}
+
+
+def test_the_recipe_trains_what_was_chosen(finished: Path, tmp_path: Path) -> None:
+    study = finished.parent / "tiny.yaml"
+    told = CliRunner().invoke(
+        app, ["study", "recipe", str(study), "--out", str(finished), "--to", str(tmp_path / "r.yaml")]
+    )
+    assert told.exit_code == 0, told.output
+    text = (tmp_path / "r.yaml").read_text()
+    assert text == api.study_recipe(study, finished)
+    config = load_config(TrainConfig, tmp_path / "r.yaml")
+    assert (config.input_size, config.batch, config.epochs, config.seed) == ((64, 64), 2, 2, TrainConfig().seed)
+    init = "random" if "init random" in text.splitlines()[0] else str(finished / "runs")
+    assert config.network.init.startswith(init)
+
+
+def test_nothing_to_choose_from_is_said(finished: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    shutil.copytree(finished / "tiny", tmp_path / "tiny")
+    shutil.copytree(finished / "ledger", tmp_path / "ledger")
+    assert json.loads((tmp_path / "tiny" / "plan.json").read_text())["points"]
+    with pytest.raises(DataError, match="nothing to choose from yet"):
+        api.study_recipe(finished.parent / "tiny.yaml", tmp_path)
