@@ -176,6 +176,22 @@ def test_thumbnails_are_not_taken_for_the_image(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.tif").pixels, GREY8)
 
 
+def test_pictures_of_another_size_are_told_once_and_thumbnails_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed, plain = tmp_path / "mixed.tif", tmp_path / "plain.tif"
+    for path, kind in ((mixed, 0), (plain, 1)):  # 1: a reduced copy, by its own word
+        with tifffile.TiffWriter(path) as tif:
+            tif.write(np.full((40, 50), 9, np.uint8), photometric="minisblack")
+            tif.write(np.full((20, 30), 7, np.uint8), photometric="minisblack", subfiletype=kind)
+            tif.write(np.full((10, 12), 5, np.uint8), photometric="minisblack")  # a quarter of the side
+        for _ in range(2):
+            assert read_image(path).pixels.shape == (40, 50)
+    [record] = caplog.records
+    assert "mixed.tif' holds 1 more series" in record.message
+    assert "(20x30); only the largest (40x50) is read" in record.message
+
+
 def test_several_channels_are_refused_with_words(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", np.stack([GREY16] * 2), metadata={"axes": "CYX"}, ome=True)
     with pytest.raises(ImageReadError, match=r"has 2 channels .* phase contrast alone"):

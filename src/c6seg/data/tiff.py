@@ -12,12 +12,13 @@ import tifffile
 from c6seg.data.decode import Pixels, broken, check_messages, check_size, grey_if_equal, tifffile_messages, to_picture
 from c6seg.data.tags import tiff_pixel_size_um, tiff_times_h
 from c6seg.errors import ImageReadError
+from c6seg.runtime import logger
 
 __all__ = ["TiffSource"]
 
 
 class TiffSource:
-    """An open TIFF file; only the largest series of the file is read, its thumbnails are not.
+    """An open TIFF file; only the largest series of the file is read, others are told unless they are thumbnails.
 
     Raises
     ------
@@ -30,6 +31,7 @@ class TiffSource:
         if not tif.pages:
             raise broken(path, "it holds no picture")
         self._series = max(tif.series, key=_area)
+        _tell_of_others(path, self._series, tif)
         axes, shape = self._series.axes, self._series.shape
         if "Y" not in axes or "X" not in axes or self._series.dtype is None:
             raise broken(
@@ -117,6 +119,34 @@ class TiffSource:
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
         if ends and max(ends) > size:
             raise broken(self._path, f"it is cut short ({size} of at least {max(ends)} bytes are there)")
+
+
+def _tell_of_others(path: Path, chosen: tifffile.TiffPageSeries, tif: tifffile.TiffFile) -> None:
+    """Warn once of pictures of other sizes or types that are not read, and are no reduced copies."""
+    others = [s for s in tif.series if s is not chosen and _area(s) and not _is_thumbnail(s, chosen)]
+    if others and str(path) not in _TOLD:
+        _TOLD.add(str(path))
+        sizes = ", ".join(dict.fromkeys("x".join(map(str, s.shape)) for s in others))
+        logger.warning(
+            "'%s' holds %d more series of pictures of another size or type (%s); only the largest (%s) is read",
+            path,
+            len(others),
+            sizes,
+            "x".join(map(str, chosen.shape)),
+        )
+
+
+def _is_thumbnail(series: tifffile.TiffPageSeries, of: tifffile.TiffPageSeries) -> bool:
+    """Whether pictures say that they are reduced copies, or look it: the same proportions, a quarter of the side."""
+    if getattr(series.keyframe, "is_reduced", False):
+        return True
+    high, wide = series.keyframe.imagelength, series.keyframe.imagewidth
+    high_of, wide_of = of.keyframe.imagelength, of.keyframe.imagewidth
+    return 4 * wide <= wide_of and abs(high / high_of * wide_of / wide - 1) < 0.05
+
+
+_TOLD: set[str] = set()
+"""Files whose other pictures were told of: a file is opened several times in a run."""
 
 
 def _area(series: tifffile.TiffPageSeries) -> int:
