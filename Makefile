@@ -1,6 +1,7 @@
 # make demo   set up the core and show the whole way on a simulated culture
 # make test   set up everything, then lint, types and tests
-# make test-slow, make bench, make clean
+# make test-slow, make test-cluster (on Ray clusters of this machine), make bench, make clean
+# make small-study   run the study of docs/results/; takes about three hours on two cores
 # make embedded-model   train the model that comes with c6seg; takes hours (docs/explanation/embedded-model.md)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: demo test lint types pytest test-slow bench embedded-model clean help
+.PHONY: demo test lint types pytest test-slow test-cluster bench embedded-model small-study clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +31,9 @@ pytest: $(VENV)/.all
 
 test-slow: $(VENV)/.all
 	$(BIN)/pytest -m slow
+
+test-cluster: $(VENV)/.all
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m cluster
 
 bench: $(VENV)/.all
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
@@ -56,6 +60,9 @@ embedded-model: $(VENV)/.all
 	C6SEG_WEIGHTS=../shared/data/weights $(BIN)/c6seg train --recipe embedded --data $(T98G) --extra .train/simulated --extra .train/composed --split $(SPLIT) --out .train/first
 	$(BIN)/c6seg train --recipe embedded-dense --init .train/first/bundle --data $(T98G) --extra .train/simulated --extra .train/disturbed/composed --split $(SPLIT) --out .train/embedded
 	$(BIN)/c6seg models familiar .train/embedded/bundle $(T98G) .train/simulated .train/disturbed/composed
+
+small-study: $(VENV)/.all
+	C6SEG_WEIGHTS=../shared/data/weights $(BIN)/c6seg study run docs/results/small.yaml --data ../shared/data --out .train/studies
 
 clean:
 	rm -rf $(VENV) demo-out

@@ -113,3 +113,11 @@ def test_a_study_of_the_paper_is_read_and_says_what_it_is(name):
     assert spec.name == name
     assert spec.title
     assert spec.about
+
+
+def test_an_included_file_lies_beside_the_study(write_study, tmp_path, monkeypatch):
+    write_study()
+    (tmp_path / "all.yaml").write_text("{name: all, include: [tiny.yaml, scale_matched]}")
+    monkeypatch.chdir("/")
+    found = with_included(load_study(tmp_path / "all.yaml"))
+    assert [spec.name for spec in found] == ["tiny", "scale_matched", "all"]

@@ -38,7 +38,13 @@ def load_study(name_or_file: str | Path, overrides: list[str] | None = None) -> 
     _check_parts(path)
     spec = load_config(StudySpec, path, overrides)
     check_settings(spec, where=str(path))
-    return spec
+    return spec.model_copy(update={"include": tuple(_beside(path, name) for name in spec.include)})
+
+
+def _beside(path: Path, name: str) -> str:
+    """Name of an included study as it is found from everywhere: a file beside the one that includes it comes first."""
+    file = path.parent / name
+    return str(file) if file.is_file() else name
 
 
 def with_included(spec: StudySpec, overrides: list[str] | None = None) -> list[StudySpec]:
