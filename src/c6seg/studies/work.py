@@ -174,6 +174,7 @@ def _train(job: Job, out: Path, folder: Path, tell: Tell) -> None:
                 report=report,
                 accept_worse=True,
                 graphs=out / "cache" / "graphs",
+                familiar=False,  # a study looks at no flags; c6seg models familiar adds it to the network that is kept
             )
         except (UsageError, TrainingError) as error:
             # what an earlier process left cannot be gone on with: the folder was moved, or a file is damaged

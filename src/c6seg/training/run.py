@@ -119,6 +119,7 @@ def run_training(
     report: Report | None = None,
     accept_worse: bool = False,
     graphs: Path | None = None,
+    familiar: bool = True,
 ) -> Bundle:
     """Train, and write ``out/bundle``.
 
@@ -138,6 +139,9 @@ def run_training(
         Write the bundle also where a network that started from a bundle did not become better than it.
     graphs
         Folder with exported graphs that may be used again; None = export anew.
+    familiar
+        Write what is familiar to the model, for the flag ``unlike_training``: a run of the network on each training
+        image.
 
     Returns
     -------
@@ -183,7 +187,9 @@ def run_training(
             start=start,
             epoch=training.progress.best_epoch,
         )
-        _add_familiar(_write(training, spec, graphs), items)
+        bundle = _write(training, spec, graphs)
+        if familiar:
+            _add_familiar(bundle, items)
     accelerator.wait_for_everyone()
     return open_bundle(out.absolute() / "bundle")
 
