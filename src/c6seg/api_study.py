@@ -158,13 +158,15 @@ def report_study(study: PathLike, out: PathLike, *, overrides: Sequence[str] = (
     return [report_of(Path(out), spec) for spec in read_study(study, overrides=overrides)]
 
 
-def study_recipe(study: PathLike, out: PathLike, *, overrides: Sequence[str] = ()) -> str:
+def study_recipe(study: PathLike, out: PathLike, *, only: Sequence[str] = (), overrides: Sequence[str] = ()) -> str:
     """Give the configuration that the validation images of a study choose as a recipe for a training of its own.
 
     Parameters
     ----------
     study, out, overrides
         As in :func:`report_study`.
+    only
+        ``KEY=VALUE`` texts: values of factors that may be chosen.
 
     Returns
     -------
@@ -175,12 +177,16 @@ def study_recipe(study: PathLike, out: PathLike, *, overrides: Sequence[str] = (
     ------
     DataError
         The study was not begun in this folder, or there is nothing to choose from yet.
+    UsageError
+        Its configurations cannot all be compared with each other; ``only`` must say which.
     """
     from c6seg.studies.choice import recipe_of
+    from c6seg.studies.grid import choose
     from c6seg.studies.results import read_plan
 
     spec = read_study(study, overrides=overrides)[-1]
-    return recipe_of(Path(out), read_plan(Path(out), spec.name))
+    values, _ = choose([spec], only)
+    return recipe_of(Path(out), read_plan(Path(out), spec.name), values)
 
 
 def forecast_study(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from c6seg.errors import DataError
 from c6seg.interfaces.cli import app
 from c6seg.studies.choice import choice_words, choose, worth
 from c6seg.studies.info import StudyInfo
+from c6seg.studies.results import curves
 from c6seg.studies.scores import ScoreRow
 from c6seg.studies.summary import summarise
 
@@ -55,16 +59,14 @@ def rows() -> list[ScoreRow]:
 
 
 def test_validation_at_the_kept_epoch_chooses() -> None:
-    choice = choose(lines(), ["start"])
-    assert choice is not None
+    [choice] = choose(lines(), ["start"])
     assert choice.best == (("start", "a"),)
     assert choice.dice == pytest.approx(0.8)
     assert [dict(key)["start"] for key in choice.by_division.values()] == ["a", "b", "a"]
 
 
 def test_the_choice_is_judged_in_its_own_division() -> None:
-    choice = choose(lines(), ["start"])
-    assert choice is not None
+    [choice] = choose(lines(), ["start"])
     info = INFO
     [(beside, sizes, estimate)] = worth(choice, summarise(rows(), info), info)
     assert (beside, sizes) == ("", ("64x64", "64x64"))
@@ -73,25 +75,59 @@ def test_the_choice_is_judged_in_its_own_division() -> None:
 
 
 def test_words_say_what_was_chosen_and_what_it_is_worth() -> None:
-    import dataclasses
-
-    info = dataclasses.replace(INFO, epochs=lines(), labels={"start": {"a": "from nothing"}})
-    first, second = choice_words(summarise(rows(), info), info)
-    assert first.startswith("The validation images choose from nothing: validation Dice 0.800, mean of 3 divisions.")
-    assert second.startswith(
-        "Chosen anew in each division (from nothing 2 times; b 1 time), the choice has a test Dice of 0.7"
+    info = replace(INFO, epochs=lines(), labels={"start": {"a": "from nothing"}})
+    [text] = choice_words(summarise(rows(), info), info)
+    assert text.startswith(
+        "Of 2 configurations the validation images choose from nothing: validation Dice 0.800, mean of 3"
     )
+    assert "Chosen anew in each division (from nothing 2 times; b 1 time), the choice has a test Dice of 0.7" in text
+
+
+def test_no_dice_is_above_1() -> None:
+    many = [line(start, split, 0, 0.2, 0.9) for start in "ab" for split in range(6)]
+    scores = [
+        row(start, split, image, 100 - 9 * (split % 2))
+        for start in "ab"
+        for split in range(6)
+        for image in range(split, split + 4)
+    ]
+    [choice] = choose(many, ["start"])
+    [(_, _, estimate)] = worth(choice, summarise(scores, INFO), replace(INFO, overlap=0.5))
+    assert estimate.high == 1.0
+    assert estimate.low is not None
+    assert estimate.low < estimate.mean < 1
 
 
 def test_what_is_not_trained_everywhere_is_not_chosen() -> None:
     some = [each for each in lines() if (each["start"], each["split"]) != ("a", "split02")]
-    assert choose(some, ["start"]) is None, "b alone is no choice"
+    assert choose(some, ["start"]) == [], "b alone is no choice"
     assert choice_words([], INFO) == []
 
 
+@pytest.mark.parametrize("state", ["diverged", "failed", "running", "waiting"])
+def test_runs_that_are_not_done_are_not_chosen(state: str) -> None:
+    states = [{**each, "state": state if each["start"] == "a" else "done"} for each in lines()]
+    third = [{**each, "start": "c", "val_dice": 0.1} for each in lines() if each["start"] == "b"]
+    [choice] = choose([*states, *third], ["start"])
+    assert choice.best == (("start", "b"),)
+
+
+def test_only_what_is_validated_alike_is_compared() -> None:
+    sized = [
+        {**each, "size": size, "validated_on": f"{size} {each['split']}", "val_dice": each["val_dice"] - off}
+        for size, off in (("64", 0.0), ("96", 0.1))
+        for each in lines()
+    ]
+    small, large = choose(sized, ["start", "size"])
+    assert (dict(small.best)["size"], dict(large.best)["size"]) == ("64", "96")
+    info = StudyInfo("x", "X", configurations=[{**one, "size": size} for size in ("64", "96") for one in STARTS])
+    told = choice_words([], replace(info, epochs=sized))
+    assert len(told) == 3
+    assert "same images at the same size" in told[0]
+
+
 def test_data_sets_that_are_tested_on_are_told_apart() -> None:
-    choice = choose(lines(), ["start"])
-    assert choice is not None
+    [choice] = choose(lines(), ["start"])
     near = [
         ScoreRow(
             {**each.configuration, "tested_on": "near"},
@@ -130,10 +166,22 @@ def test_the_recipe_trains_what_was_chosen(finished: Path, tmp_path: Path) -> No
     assert config.network.init.startswith(init)
 
 
-def test_nothing_to_choose_from_is_said(finished: Path, tmp_path: Path) -> None:
-    import json
-    import shutil
+def test_configurations_that_cannot_be_compared_must_be_chosen_between(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    study = finished.parent / "tiny.yaml"
+    for point in json.loads((out / "tiny" / "plan.json").read_text())["points"]:
+        assert all(line["state"] == "done" for line in curves(out, {"points": [point]}))
+        config = out / "runs" / point["job"] / "config.yaml"
+        if point["configuration"]["init"] == "random":
+            config.write_text(config.read_text().replace("input_size: 64x64", "input_size: 96x96"))
+    with pytest.raises(DataError, match=r"two configurations .* validated on the same images at the same size"):
+        api.study_recipe(study, out)
+    with pytest.raises(DataError, match="nothing to choose from"):
+        api.study_recipe(study, finished, only=["init=random"])
 
+
+def test_nothing_to_choose_from_is_said(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "tiny", tmp_path / "tiny")
     shutil.copytree(finished / "ledger", tmp_path / "ledger")
     assert json.loads((tmp_path / "tiny" / "plan.json").read_text())["points"]

@@ -159,6 +159,7 @@ def recipe(
     study: Study,
     out: Out = OUT,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there; else it is printed.")] = None,
+    only: Only = None,
     set_: Set = None,
 ) -> None:
     """Give the recipe of the configuration that the validation images choose, for `c6seg train --recipe`.
@@ -168,7 +169,7 @@ def recipe(
     from c6seg import api
     from c6seg.runtime import write_text
 
-    text = api.study_recipe(study, out, overrides=set_ or [])
+    text = api.study_recipe(study, out, only=only or [], overrides=set_ or [])
     if to is None:
         typer.echo(text, nl=False)
     else:

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 MARKERS = "osD^vPX"
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 NO_FACTORS = frozenset(
-    {"split", "epoch", "train_loss", "learning_rate", "val_loss", "val_dice", "seconds", "images_per_s"}
+    {
+        "split",
+        "state",
+        "validated_on",
+        "epoch",
+        "train_loss",
+        "learning_rate",
+        "val_loss",
+        "val_dice",
+        "seconds",
+        "images_per_s",
+    }
 )
 PANELS, LINES = 6, 14
 """At most so many panels, and lines in each; what is beyond them stands in the tables."""

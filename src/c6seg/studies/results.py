@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from c6seg.config import format_size
 from c6seg.data.images import probe
 from c6seg.errors import DataError
 from c6seg.runtime import write_json
 from c6seg.studies.data import Source, open_place
+from c6seg.studies.jobs import short_hash
 from c6seg.studies.ledger import Ledger, Record
 from c6seg.studies.plan import Plan
 from c6seg.studies.scores import ScoreRow
@@ -104,7 +107,7 @@ def read_plan(out: Path, name: str) -> dict[str, Any]:
 
 
 def collect(out: Path, plan: Mapping[str, Any]) -> tuple[list[ScoreRow], Progress]:
-    """Read the rows of all tests of a study that are there; those of runs that are not done yet are left out.
+    """Read the rows of all tests of a study that are there: counts are written whole, once a run is trained.
 
     Parameters
     ----------
@@ -125,24 +128,50 @@ def collect(out: Path, plan: Mapping[str, Any]) -> tuple[list[ScoreRow], Progres
         record = ledger.read(point["job"])
         if point["job"] not in progress.runs:
             _count(point["job"], record, progress)
-        for asked in point["tests"] if record is not None and record.state == "done" else ():
+        for asked in point["tests"] if record is not None else ():
             rows += _rows(counts_file(ledger.run_folder(point["job"]), asked["key"]), asked, point["split"])
     return rows, progress
 
 
 def curves(out: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Losses and validation Dice by epoch of every run of a study: factors, ``split``, ``epoch`` and what was noted."""
+    """Losses and validation Dice by epoch of every run of a study.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        Factors, ``split``, ``state`` of the run, ``validated_on`` (what its validation Dice is about: size of the
+        input, how images are brought to it, and which images), ``epoch``, and what was noted. A factor that is called
+        like something that was noted stands in its place.
+    """
     ledger = Ledger(out, create=False)
     found = []
     for point in plan["points"]:
-        file = ledger.run_folder(point["job"]) / "metrics.jsonl"
-        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        folder = ledger.run_folder(point["job"])
+        file = folder / "metrics.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else ()
+        record = ledger.read(point["job"])
+        run = {
+            "split": point["split"],
+            "state": record.state if record is not None else "waiting",
+            "validated_on": _validated_on(folder) if lines else "",
+        }
+        for line in lines:
             try:
                 values = json.loads(line)
             except ValueError:  # the last line of a run at work
                 continue
-            found.append({**point["configuration"], "split": point["split"], **values})
+            found.append({**point["configuration"], **run, **values, **point["configuration"]})
     return found
+
+
+def _validated_on(folder: Path) -> str:
+    """Say what the validation Dice of a run is about; runs with the same words can be compared by it."""
+    try:
+        names = json.loads((folder / "split.json").read_text(encoding="utf-8"))["val"]
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        return f"{config['input_size']} {config['fit']} {short_hash(names)}"
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return ""
 
 
 def _count(key: str, record: Record | None, progress: Progress) -> None:

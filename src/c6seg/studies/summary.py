@@ -94,10 +94,8 @@ def summarise(rows: Iterable[ScoreRow], info: StudyInfo) -> list[Arm]:
             scores = found.get((group, sizes, key))
             if scores is None and not _blank(group, sizes, key, found, info):
                 continue
-            estimate = estimate_mean(scores or {}, overlap=info.overlap_of(configuration))
-            arms.append(
-                Arm(configuration, sizes, group, scores or {}, _within(estimate), _expected(group, sizes, key, info))
-            )
+            estimate = within_scores(estimate_mean(scores or {}, overlap=info.overlap_of(configuration)))
+            arms.append(Arm(configuration, sizes, group, scores or {}, estimate, _expected(group, sizes, key, info)))
     return arms
 
 
@@ -211,7 +209,7 @@ def _drop_lone_group(found: dict[tuple[str, Sizes, Configuration], Scores], grou
                 del found[group, sizes, key]
 
 
-def _within(estimate: Estimate) -> Estimate:
+def within_scores(estimate: Estimate) -> Estimate:
     """Keep the interval of a mean Dice inside 0 and 1."""
     if estimate.low is None or estimate.high is None:
         return estimate
