@@ -50,7 +50,7 @@ class OpenVinoEngine:
     precision
         ``auto``, ``bf16`` or ``f32``; the attribute of the same name is what it computes in. ``auto`` is ``bf16`` on a
         processor that multiplies it in hardware, ``f16`` on graphics, else ``f32``. A network in int8 is computed in
-        int8, what is not quantised in f32, so that processors agree.
+        int8, what is not quantised as ``auto`` says.
     threads
         Processor threads; None = all that the process may use.
     cache
@@ -94,7 +94,7 @@ class OpenVinoEngine:
                 "another --engine."
             ) from error
         self._target = _find(self._core, device)
-        hint = "f32" if self._int8 else _hint(self._target, precision)
+        hint = _hint(self._target, "auto" if self._int8 else precision)
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None and device == "cpu":
             self._options["INFERENCE_NUM_THREADS"] = int(threads)
