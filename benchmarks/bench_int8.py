@@ -9,6 +9,7 @@ LIVECell images, none of which was given for the ranges. The network alone is ti
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ def main() -> None:
     )
     livecell = sorted(shared("livecell").rglob("*.tif"))[::4]
     with tempfile.TemporaryDirectory() as folder:
-        quantised = quantise(bundle, ranges[: 3 if options.quick else None], Path(folder) / "int8").bundle
+        quantised = quantise(bundle, ranges[: 3 if options.quick else None], Path(folder) / "int8")
         times(report, bundle, quantised, rounds=1 if options.quick else 7)
         images = {"t98g": tested, "LIVECell": livecell}
         agreement(report, bundle, quantised, {k: v[: 2 if options.quick else None] for k, v in images.items()})
@@ -52,10 +53,11 @@ def main() -> None:
 
 def engines(bundle: Bundle, quantised: Bundle, *, threads: int | None = None) -> dict[str, OpenVinoEngine]:
     """Open the network in each precision."""
-    found = {
-        name: OpenVinoEngine(bundle.onnx_path, precision=name, threads=threads) for name in ("f32", "bf16", "int8")[:2]
-    }
-    return {**found, "int8": OpenVinoEngine(quantised.int8_path, threads=threads)}
+    network = quantised.int8_path
+    if network is None:
+        sys.exit("The bundle was written without a network in int8.")
+    found = {name: OpenVinoEngine(bundle.onnx_path, precision=name, threads=threads) for name in ("f32", "bf16")}
+    return {**found, "int8": OpenVinoEngine(network, threads=threads)}
 
 
 def times(report: Report, bundle: Bundle, quantised: Bundle, *, rounds: int) -> None:
