@@ -233,8 +233,8 @@ def _score(
     if model_scale:
         found = segmenter.segment(frame)
         probability = found.probability
-        if found.scale != 1:
-            input_hw = (round(size_hw[0] * found.scale), round(size_hw[1] * found.scale))
+        if found.network_hw is not None and found.network_hw != size_hw:
+            input_hw = found.network_hw
     else:
         probability = network_output(segmenter, frame, input_hw)
     return score_image(

@@ -22,7 +22,7 @@ from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
 from c6seg.inference.outlining import ROOMS, Outlines, check_exports
 from c6seg.inference.segmenter import Segmenter
-from c6seg.inference.shared_scale import recall_scales, share_scales
+from c6seg.inference.shared_scale import SAMPLES, out_of_scale, recall_scales, share_scales
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
 
@@ -104,8 +104,11 @@ def segment_images(
     started = time.monotonic()
     with open_journal(folder, options_key(ready), fresh=force) as journal:
         sweep(folder)
-        recall_scales(ready, (row for entry in journal.entries.values() for row in entry["rows"]))
+        rows = [row for entry in journal.entries.values() for row in entry["rows"]]
+        recall_scales(ready, rows, fewest=SAMPLES)
         share_scales(ready, paths)
+        for name in {image_name(path) for path in paths}.intersection(out_of_scale(ready, journal.entries)):
+            journal.forget(name)  # made at the scale of fewer images than there are now: it is made again
         with outlines:
             result = batch.run(paths, journal) if cluster is None else batch.run_on(cluster, paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)
@@ -228,6 +231,8 @@ class _Batch:
 
     def _take(self, path: Path, made: Made, result: BatchResult) -> BatchResult:
         """Take an image of a cluster into the result."""
+        if not made.known:
+            self.outlines.drop(image_name(path))
         if made.entry is None:
             result.failures.append((str(path), made.failure))
             return result

@@ -85,7 +85,8 @@ class Scaling:
     network_hw
         Height and width that the network sees, px, before padding.
     factor
-        Magnification that this is; 1 = none.
+        Magnification that brings the image to the scale of the model; 1 = none. With ``fast``, and where an estimate
+        would make the picture larger than ``max_pixels``, the network sees it smaller than that.
     flags
         ``scale_unknown``, ``scale_extreme``.
     between
@@ -134,9 +135,12 @@ def decide_scale(
     between = None
     if found is not None:
         source, factor, between = "estimated", found.factor, (found.lower, found.upper)
+    seen = factor
     if config.fast:
-        factor = min(factor, math.sqrt(FAST_PX / math.prod(size_hw)))
-    network_hw = (max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor)))
+        seen = min(seen, math.sqrt(FAST_PX / math.prod(size_hw)))
+    if found is not None:  # an estimate is no reason to refuse an image
+        seen = min(seen, max(1.0, math.sqrt(config.max_pixels / math.prod(size_hw))))
+    network_hw = (max(1, round(size_hw[0] * seen)), max(1, round(size_hw[1] * seen)))
     return Scaling(pixel_size_um, source, network_hw, factor, tuple(words), between)
 
 

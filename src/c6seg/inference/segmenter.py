@@ -49,7 +49,8 @@ class Segmentation:
     pixel_size_um
         Edge of a pixel of the image in um; None where nobody knows.
     scale
-        Factor by which the image was resampled to the scale of the model; 1 = not at all.
+        Factor that brings the image to the scale of the model; 1 = it is there. With ``fast`` the network sees it
+        smaller, see ``network_hw``.
     scale_source
         Who said the pixel size: ``user``, ``file``, or ``unknown``; ``estimated``: nobody, and ``scale`` was found from
         the image.
@@ -58,6 +59,8 @@ class Segmentation:
         images; not a calibrated error.
     clusters
         bool (Y, X), True = dense cluster, whether the model marks it or not; None where clusters are included.
+    network_hw
+        Height and width that the network saw, px, before padding; None where it saw nothing of the image.
     flags
         Words: ``empty_field``, ``no_contrast``, ``out_of_focus``, ``overexposed``, ``scale_extreme``,
         ``scale_unknown``, ``uneven_light``, ``unlike_training``.
@@ -75,6 +78,7 @@ class Segmentation:
     time_h: float | None = None
     scale_between: tuple[float, float] | None = None
     clusters: NDArray[np.bool_] | None = None
+    network_hw: tuple[int, int] | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -179,16 +183,16 @@ class Segmenter:
         flat = bool(frame.pixels.max() == frame.pixels.min())
         nothing, blurred = look(frame.pixels)
         if nothing:
-            found, scaling = None, self.scaling(size_hw, frame.pixel_size_um)
+            scaling = self.scaling(size_hw, frame.pixel_size_um)
             own = probability = np.zeros(size_hw, np.float32)
             mask = np.zeros(size_hw, np.bool_)
         else:
-            own, scaling, found = self.infer(frame)
+            own, scaling = self.infer(frame)
             probability = mean_probability(own, self.members, frame)
             mask = probability >= self.threshold
         clusters = None
         if self.config.clusters != "include":
-            clusters = self._clusters(frame, mask, scaling.factor if found is None else found.factor)
+            clusters = self._clusters(frame, mask, scaling.factor)
             mask &= ~clusters
         overexposed = saturated_fraction(frame.pixels) > OVEREXPOSED_FRACTION
         grey = to_grey(frame.pixels)
@@ -212,15 +216,16 @@ class Segmenter:
             time_h=frame.time_h,
             scale_between=scaling.between,
             clusters=clusters,
+            network_hw=None if nothing else scaling.network_hw,
         )
 
-    def infer(self, frame: Frame) -> tuple[NDArray[np.float32], Scaling, FoundScale | None]:
-        """Probability (Y, X) by this model alone, of an image that shows something; its scale, and what found that."""
+    def infer(self, frame: Frame) -> tuple[NDArray[np.float32], Scaling]:
+        """Probability (Y, X) by this model alone, of an image that shows something, and its scale."""
         size_hw = (int(frame.pixels.shape[0]), int(frame.pixels.shape[1]))
         blind = self.must_find_scale(frame.pixel_size_um) and enough_blocks(size_hw)
         found = self.find_scale(frame.pixels) if blind else None
         scaling = self.scaling(size_hw, frame.pixel_size_um, found)
-        return self._probability(frame, scaling.network_hw), scaling, found
+        return self._probability(frame, scaling.network_hw), scaling
 
     def answer(self) -> Answer:
         """Count what the network says about one image, for :meth:`unlike`."""
@@ -274,8 +279,11 @@ class Segmenter:
         return self.scales.get(size_hw) or self.find_scale_in(pixels[middle(size_hw, WINDOW_PX)])
 
     def find_scale_in(self, pixels: NDArray[np.generic]) -> FoundScale | None:
-        """Estimate the magnification from the middle of an image, (Y, X) or (Y, X, 3)."""
-        return find_scale(self.preprocess.stretch(pixels), self._predict, self.threshold)
+        """Estimate the magnification from the middle of an image, (Y, X) or (Y, X, 3).
+
+        The threshold is the model's own: how strict the user wants the mask does not change how large its cells are.
+        """
+        return find_scale(self.preprocess.stretch(pixels), self._predict, self.bundle.spec.threshold)
 
     def scaling(
         self, size_hw: tuple[int, int], pixel_size_um: float | None, found: FoundScale | None = None

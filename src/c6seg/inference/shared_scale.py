@@ -15,15 +15,21 @@ from c6seg.errors import DataError
 from c6seg.inference.quality import shows_nothing
 from c6seg.inference.scale import FoundScale
 from c6seg.inference.segmenter import Segmenter
+from c6seg.runtime import logger
 
 SAMPLES = 5
 """Images of one size whose scales are found; the median one serves all."""
+
+DISAGREE = 1.6
+"""Images of one size whose scales differ by more than this factor were not taken alike. Estimates of one image at
+neighbouring magnifications differ by up to 1.26."""
 
 
 def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
     """Find the scale of images without a pixel size, once for all of one size; ``segmenter.scales`` keeps it.
 
-    Sizes whose scale it knows stay as they are.
+    Sizes whose scale it knows stay as they are. Where the images that are looked at disagree, there is none for all:
+    each image finds its own, and that is told.
 
     Parameters
     ----------
@@ -32,8 +38,8 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
     paths
         All images of a run. Those that cannot be read are left to complain later.
     """
-    for member in segmenter.members:
-        share_scales(member, paths)
+    for another in (*segmenter.members, *([segmenter.other] if segmenter.other is not None else [])):
+        share_scales(another, paths)
     groups: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for path in paths:
         try:
@@ -45,11 +51,26 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
     for size_hw, group in groups.items():
         picks = np.unique(np.linspace(0, len(group) - 1, SAMPLES).round().astype(int))
         found = [one for pick in picks if (one := _found(segmenter, group[pick])) is not None]
-        if found:
-            segmenter.scales[size_hw] = sorted(found, key=lambda one: one.factor)[(len(found) - 1) // 2]
+        if not found:
+            continue
+        factors = sorted(one.factor for one in found)
+        inner = factors[1:-1] if len(factors) > 3 else factors  # one odd image is no other magnification
+        if inner[-1] > DISAGREE * inner[0]:
+            logger.warning(
+                "images of %dx%d px seem to be taken at different magnifications (the best scales are %s): each finds "
+                "its own; give --pixel-size, or segment them apart",
+                size_hw[1],
+                size_hw[0],
+                ", ".join(f"{factor:g}" for factor in dict.fromkeys(factors)),
+            )
+            continue
+        chosen = sorted(found, key=lambda one: one.factor)[(len(found) - 1) // 2]
+        segmenter.scales[size_hw] = FoundScale(
+            chosen.factor, min(one.lower for one in found), max(one.upper for one in found)
+        )
 
 
-def recall_scales(segmenter: Segmenter, rows: Iterable[Mapping[str, Any]]) -> None:
+def recall_scales(segmenter: Segmenter, rows: Iterable[Mapping[str, Any]], *, fewest: int = 1) -> None:
     """Take the scales from rows of an earlier run: images that come later are taken alike.
 
     Parameters
@@ -57,13 +78,38 @@ def recall_scales(segmenter: Segmenter, rows: Iterable[Mapping[str, Any]]) -> No
     segmenter
         The model.
     rows
-        As in ``measurements.csv``; the first row of a size decides.
+        As in ``measurements.csv``.
+    fewest
+        Images of one size that must have been segmented at one scale before it counts; where they differ, none does.
     """
+    images: dict[tuple[int, int], set[str]] = defaultdict(set)
+    scales: dict[tuple[int, int], set[FoundScale]] = defaultdict(set)
     for row in rows:
-        size_hw = int(row["height_px"]), int(row["width_px"])
-        if row.get("scale_source") == "estimated" and size_hw not in segmenter.scales:
-            factor, lower, upper = (float(row[key]) for key in ("scale", "scale_lower", "scale_upper"))
-            segmenter.scales[size_hw] = FoundScale(factor, lower, upper)
+        if row.get("scale_source") == "estimated":
+            size_hw = int(row["height_px"]), int(row["width_px"])
+            images[size_hw].add(str(row["image"]))
+            scales[size_hw].add(FoundScale(*(float(row[key]) for key in ("scale", "scale_lower", "scale_upper"))))
+    for size_hw, found in scales.items():
+        if size_hw not in segmenter.scales and len(found) == 1 and len(images[size_hw]) >= fewest:
+            segmenter.scales[size_hw] = next(iter(found))
+
+
+def out_of_scale(segmenter: Segmenter, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of images that an earlier run segmented at another estimate than images of their size have now.
+
+    Parameters
+    ----------
+    segmenter
+        The model, with the scales that images share.
+    entries
+        Name to the entry of the journal.
+    """
+    return [name for name, entry in entries.items() if any(_differs(segmenter, row) for row in entry["rows"])]
+
+
+def _differs(segmenter: Segmenter, row: Mapping[str, Any]) -> bool:
+    shared = segmenter.scales.get((int(row["height_px"]), int(row["width_px"])))
+    return row.get("scale_source") == "estimated" and shared is not None and float(row["scale"]) != shared.factor
 
 
 def _found(segmenter: Segmenter, path: Path) -> FoundScale | None:
