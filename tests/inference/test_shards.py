@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -11,11 +12,14 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from c6seg.cluster import Resources
+from c6seg.inference import shards
 from c6seg.inference.batch import segment_images
 from c6seg.inference.shards import MOST_IMAGES, cut
 
@@ -64,6 +68,34 @@ def test_a_cluster_gives_what_one_machine_gives_though_a_node_is_killed(tiny_bun
         again = subprocess.run([*command, str(tmp_path / "there")], check=False, capture_output=True, text=True)
     assert "19 of them before" in again.stdout
     assert len(here.failures) == 1
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """A cluster of two nodes with four processors together, whose units are done one after the other in this process."""
+    nodes = [{"Alive": True, "Resources": {"CPU": 3.0}}, {"Alive": True, "Resources": {"CPU": 1.0}}]
+    fake = SimpleNamespace(cluster_resources=lambda: {"CPU": 4.0}, nodes=lambda: nodes)
+    monkeypatch.setattr(shards, "connected", lambda address: contextlib.nullcontext(fake))
+    monkeypatch.setattr(
+        shards, "each", lambda ray, function, units, resources: ((n, function(*unit)) for n, unit in enumerate(units))
+    )
+    return "auto", Resources()
+
+
+def test_a_file_that_turned_bad_leaves_no_outlines_on_a_cluster_either(tiny_bundle, pictures, tmp_path, one_process):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("p00.png", "p01.png"):
+        (images / name).write_bytes((pictures / name).read_bytes())
+    options = {"model": tiny_bundle, "cluster": one_process, "export": "imagej,geojson"}
+    assert not segment_images(images, tmp_path / "out", **options).failures
+    assert (tmp_path / "out/rois/p00.zip").exists()
+    (images / "p00.png").write_text("no picture any more")
+    again = segment_images(images, tmp_path / "out", **options)
+    assert (len(again.failures), again.resumed) == (1, 1)
+    left = [path.name for path in (tmp_path / "out").rglob("p0*")]
+    assert not [name for name in left if name.startswith("p00")]
+    assert {"p01.png", "p01.jpg", "p01.zip", "p01.geojson"} == set(left)
 
 
 @pytest.mark.parametrize(("images", "slots"), [(1, 1), (3, 8), (1000, 2), (33, 4)])
