@@ -20,6 +20,9 @@ OWN_KEYS = ("encoder", "init", "train_images", "data")
 STAGE = "stage."
 """Before an option: of the pre-training that the run starts from, not of the run."""
 
+TESTED_ON = "tested_on"
+"""Beside the factors, where a study tests on several data sets: the data set of a score."""
+
 TRAINED = "trained"
 """As a size: that of the training where whole images were scaled, else the images as they are."""
 
@@ -179,7 +182,11 @@ class StudySpec(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> StudySpec:
+        from c6seg.studies.spec_checks import check_factors, check_report
+
+        check_factors(self)
         self._check_grids()
+        check_report(self)
         named = [("train_on", self.train_on)] if self.train_on else []
         named += [(f"stages.{name}.data", stage.data) for name, stage in self.stages.items()]
         named += [("tests", test.data) for test in self.tests if test.data is not None]
