@@ -242,7 +242,8 @@ def match_study(
     Parameters
     ----------
     study, data, overrides
-        As in :func:`plan_study`; the source is the data set of the study's first pre-training.
+        As in :func:`plan_study`; the source is the data set of the study's first pre-training. A study that has none
+        but includes others is measured by the first of these whose pre-training cuts fragments.
     progress
         Called after each image.
 
@@ -258,4 +259,4 @@ def match_study(
     """
     from c6seg.studies.match import match_of
 
-    return match_of(read_study(study, overrides=overrides)[-1], data, progress=progress)
+    return match_of(read_study(study, overrides=overrides), data, progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,18 +12,20 @@ from c6seg.data.matching import ScaleMatch, matching_scale
 from c6seg.errors import ImageNotFoundError
 from c6seg.studies.data import Finder, Source, data_names, make_simulated, missing_data, open_place
 from c6seg.studies.grid import settings, training
-from c6seg.studies.spec import StudySpec
+from c6seg.studies.spec import STAGE, StudySpec
 
 PAPER_HW = (1120, 1472)
 
 
-def match_of(spec: StudySpec, data: Sequence[str | Path], *, progress: Progress | None = None) -> ScaleMatch | None:
-    """Measure the source and the target of a study; None where it has no pre-training.
+def match_of(
+    specs: Sequence[StudySpec], data: Sequence[str | Path], *, progress: Progress | None = None
+) -> ScaleMatch | None:
+    """Measure the source and the target of a study; None where neither it nor what it includes has a pre-training.
 
     Parameters
     ----------
-    spec
-        The study.
+    specs
+        The study, and before it those that it includes.
     data
         As on the command line.
     progress
@@ -35,10 +38,33 @@ def match_of(spec: StudySpec, data: Sequence[str | Path], *, progress: Progress 
     DataError
         A data set has no annotated object.
     """
-    if not spec.stages:
+    spec = matched_study(specs)
+    if spec is None:
         return None
+    with tempfile.TemporaryDirectory() as folder:  # simulated data sets lie there while they are measured
+        return _match(spec, Finder(data, Path(folder), data_names(specs)), progress)
+
+
+def matched_study(specs: Sequence[StudySpec]) -> StudySpec | None:
+    """Choose the study whose pre-training is measured: the last one if it has any, else an included one.
+
+    Of the included ones the first that cuts fragments in pre-training, which is what the measured size is for; else the
+    first with a pre-training.
+    """
+    having = [spec for spec in specs if spec.stages]
+    if not having or having[-1] is specs[-1]:
+        return having[-1] if having else None
+    return next((spec for spec in having if _cuts(spec)), having[0])
+
+
+def _cuts(spec: StudySpec) -> bool:
+    """Whether a factor of a study decides the fragments of a pre-training."""
+    key = f"{STAGE}augment.fragment"
+    return any(key in options for levels in spec.factors.values() for options in levels.values())
+
+
+def _match(spec: StudySpec, finder: Finder, progress: Progress | None) -> ScaleMatch:
     stage = next(iter(spec.stages.values()))
-    finder = Finder(data, None, data_names([spec]))
     source, target = (finder.find(name, spec.data[name]) for name in (stage.data, spec.main_data))
     missing = missing_data((source, target))
     if missing:
