@@ -99,6 +99,7 @@ def test_plan_forecasts_time_and_memory(study, tmp_path, capsys):
     assert " each; " in output
     assert "GB" in output
     assert "one after the other on this machine (cpu" in output
+    assert "Left: about " in output, "a short probe is no upper bound"
 
 
 def test_run_and_report(study, tmp_path, capsys):

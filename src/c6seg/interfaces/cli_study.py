@@ -226,8 +226,8 @@ def _show_plan(plan: Plan, jobs: list[Job], forecast: Forecast, *, every: bool) 
     typer.echo(f"{len(jobs)} runs for {len(plan.points)} configurations and divisions")
     if forecast.device and forecast.seconds is not None:
         typer.echo(
-            f"Left: at most {_duration(forecast.seconds)} one after the other on this machine ({forecast.device}), "
-            "from steps on a small input; memory is that of one step"
+            f"Left: about {_duration(forecast.seconds)} one after the other on this machine ({forecast.device}), "
+            "from steps on a small input and for all epochs; memory is that of one step"
         )
     for missing in plan.missing(jobs):
         warn(f"not there: {missing}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from c6seg.config import TrainConfig
 from c6seg.data.images import probe
@@ -13,6 +14,9 @@ from c6seg.studies.data import open_place
 from c6seg.studies.jobs import Job, Scoring
 from c6seg.studies.ledger import Ledger
 from c6seg.studies.work import is_done
+
+if TYPE_CHECKING:
+    from c6seg.training.probe import StepTime
 
 FORWARD_SHARE = 1 / 3
 """Part of a training step that is its forward pass: what a validated or scored image costs."""
@@ -28,7 +32,7 @@ class Cost:
     Parameters
     ----------
     seconds
-        At most, as early stopping may end it before; None = not probed.
+        About, and for all epochs, though early stopping may end it before; None = not probed.
     memory_mb
         Of a training step, without computing activations again; None = not counted.
     state
@@ -92,7 +96,8 @@ def _seconds(job: Job, meter: _Meter) -> float:
     an_epoch = len(job.train) * config.crops_per_image + FORWARD_SHARE * len(job.val) / config.validate_every
     images: dict[tuple[object, ...], Scoring] = {(s.place, s.names, s.input_hw): s for s in job.tests}
     scored = sum(len(s.names) * math.prod(s.input_hw or _image_hw(s.place.path, job)) / 1e6 for s in images.values())
-    return meter.seconds_per_mpx(config) * (config.epochs * an_epoch * pixels + FORWARD_SHARE * scored)
+    # images are scored in tiles: a pixel costs what it does in training
+    return meter.seconds_per_mpx(config, pixels) * (config.epochs * an_epoch * pixels + FORWARD_SHARE * scored)
 
 
 def _size_hw(job: Job) -> tuple[int, int]:
@@ -111,18 +116,18 @@ class _Meter:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.tell = tell
         self.device = ""
-        self._times: dict[tuple[str, str], float] = {}
+        self._times: dict[tuple[str, str], StepTime] = {}
         self._memory: dict[tuple[object, ...], float] = {}
 
-    def seconds_per_mpx(self, config: TrainConfig) -> float:
+    def seconds_per_mpx(self, config: TrainConfig, mpx: float) -> float:
         from c6seg.training.probe import probe_step
 
         key = (config.network.encoder, config.precision)
         if key not in self._times:
             self.tell(f"probing {config.network.encoder}")
-            found = probe_step(config)
-            self._times[key], self.device = found.seconds_per_mpx, found.device
-        return self._times[key]
+            self._times[key] = probe_step(config)
+            self.device = self._times[key].device
+        return self._times[key].rate(mpx)
 
     def memory_mb(self, config: TrainConfig, size_hw: tuple[int, int]) -> float:
         from c6seg.training.probe import count_memory
