@@ -171,9 +171,52 @@ def test_a_splits_file_that_mixes_groups_is_refused(write_study, data_root, tmp_
         plan(write_study(splits={**splits, "repeats": 2}), tmp_path / "data")
 
 
-def test_images_of_the_training_are_not_tested_on(write_study, data_root):
-    with pytest.raises(UsageError, match="tested on and trained on"):
-        plan(write_study(tests=[{"part": "all"}]), data_root)
+def test_the_data_of_data_sheets_hold_up_no_training(write_study, data_root, tmp_path):
+    """A folder that is there and empty is missing too, and does not hide what else is."""
+    (tmp_path / "empty").mkdir()
+    data = {
+        "empty": {"path": str(tmp_path / "empty"), "layout": "livecell"},
+        "absent": {"path": "absent"},
+        "target": {"path": "target"},
+    }
+    parts = {"data": data, "stages": None, "factors": {"init": ["random"]}}
+    found = plan(write_study(**parts, sheets=["empty", "absent", "target"]), data_root)
+    found.require(found.select())
+    first, second = found.missing(found.select())
+    assert "/empty' for empty: " in first
+    assert "no image was found" in first
+    assert second.endswith("/absent' for absent")
+    found = plan(write_study(**parts, tests=[{}, {"data": "empty", "part": "all"}]), data_root)
+    with pytest.raises(ImageNotFoundError, match="no image was found"):
+        found.require(found.select())
+
+
+def test_a_plan_says_what_each_training_set_shares_with_another(write_study, data_root, tmp_path):
+    write_dataset(tmp_path / "small", count=6, size_hw=(64, 64), seed=9)
+    data = {"small": {"path": str(tmp_path / "small")}, "target": {"path": "target"}}
+    factors = {"on": {"small": {"data": "small"}, "target": {"data": "target"}, "two": {"train_images": 2}}}
+    study = write_study(data=data, stages=None, factors=factors, options={"network.init": "random"})
+    told = {
+        point.configuration["on"]: (point.data, point.images, point.overlap) for point in plan(study, data_root).points
+    }
+    assert told == {
+        "small": ("small", (3, 1, 2), 3 / 6),
+        "target": ("target", (3, 1, 2), 3 / 8),
+        "two": ("target", (2, 1, 2), 2 / 8),
+    }
+    own = {"target": {"path": "target", "division": "all"}}
+    study = write_study(data=own, stages=None, factors={"init": ["random"]}, tests=[{"part": "val"}])
+    assert {point.overlap for point in plan(study, data_root).points} == {1.0}
+
+
+def test_how_many_images_train_is_known_from_the_data(write_study, data_root):
+    """Divisions that are not drawn do not follow splits.train."""
+    own = {"target": {"path": "target", "division": "all"}}
+    parts = {"data": own, "stages": None, "tests": [{"part": "val"}], "options": {"network.init": "random"}}
+    found = plan(write_study(**parts, factors={"train_images": [2, 6]}), data_root)
+    assert sorted(len(job.train) for job in found.jobs.values()) == [2, 6]
+    with pytest.raises(UsageError, match="train_images = 7 is more than the 6 training images of 'target'"):
+        plan(write_study(**parts, factors={"train_images": [7]}), data_root)
 
 
 def test_other_data_can_be_tested_on_and_are_told_apart(write_study, data_root, tmp_path):
@@ -227,8 +270,8 @@ def test_stage_options_make_pre_trainings_of_their_own(write_study, data_root):
 
 
 def test_plain_pictures_need_no_annotation(write_study, data_root, tmp_path):
-    shutil.copytree(data_root / "target/images", tmp_path / "pictures")
-    data = {"shown": {"path": str(tmp_path / "pictures"), "layout": "images"}, "target": {"path": "target"}}
+    write_dataset(tmp_path / "other", count=2, size_hw=(64, 64), seed=9)
+    data = {"shown": {"path": str(tmp_path / "other/images"), "layout": "images"}, "target": {"path": "target"}}
     parts = {"data": data, "stages": None, "factors": {"init": ["random"]}}
     found = plan(write_study(**parts, pictures=[{"data": "shown", "images": ["synthetic_00001"]}]), data_root)
     assert {job.pictures[0].names for job in found.jobs.values()} == {("synthetic_00001",)}

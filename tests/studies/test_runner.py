@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from c6seg import api
+from c6seg.data.synthetic import write_dataset
 from c6seg.errors import DataError, OutputError
 from c6seg.studies import work
 from c6seg.studies.ledger import Ledger, locked
@@ -244,8 +245,29 @@ def test_a_damaged_entry_of_the_ledger_costs_that_run_only(begun, write_study, d
 
 
 def test_two_runners_do_not_work_in_one_folder(begun, write_study, data_root):
+    before = (begun / "tiny/plan.json").read_bytes()
     with locked(begun / "ledger", what="it"), pytest.raises(OutputError, match="Another c6seg"):
-        study_run(write_study(), begun, data_root)
+        study_run(write_study(title="another"), begun, data_root, overrides=["splits.repeats=1"])
+    assert (begun / "tiny/plan.json").read_bytes() == before, "the plan of the one that is at work"
+
+
+def test_a_report_is_of_the_study_as_it_was_run(begun, write_study):
+    """The file has changed since, or options of the command line are not said again."""
+    (plan_file, report) = (begun / "tiny/plan.json", begun / "tiny/report.md")
+    plan = json.loads(plan_file.read_text())
+    assert {point["trained"]["overlap"] for point in plan["points"]} == {3 / 8}
+    changed = write_study(splits={"repeats": 2, "train": 5, "val": 1, "test": 2}, report={"notes": ["A new note."]})
+    api.report_study(changed, begun)
+    assert "that of another division: 0.38." in report.read_text()
+    assert "A new note." in report.read_text()
+    for point in plan["points"]:  # a plan of a version that did not write it
+        del point["trained"]
+    plan_file.write_text(json.dumps(plan))
+    api.report_study(changed, begun)
+    assert "that of another division: 0.38." in report.read_text()
+    plan_file.write_text(json.dumps({**plan, "study": {**plan["study"], "colour": "red"}}))
+    with pytest.raises(DataError, match="made by another version"):
+        api.report_study(changed, begun)
 
 
 def test_a_report_needs_a_study_that_was_begun(tmp_path, write_study):
@@ -278,10 +300,10 @@ def test_a_study_on_real_photographs_scores_better_than_chance(shared_data, out,
 
 
 def test_masks_of_plain_pictures_are_kept_and_shown(begun, write_study, data_root, tmp_path):
-    shutil.copytree(data_root / "target/images", tmp_path / "pictures")
+    write_dataset(tmp_path / "other", count=2, size_hw=(96, 112), seed=9)
     data = {
         "source": {"simulate": {"count": 3, "size": "96x96", "seed": 7}},
-        "shown": {"path": str(tmp_path / "pictures"), "layout": "images"},
+        "shown": {"path": str(tmp_path / "other/images"), "layout": "images"},
         "target": {"path": "target", "about": "made by the test"},
     }
     study = write_study(data=data, pictures=[{"data": "shown", "images": ["synthetic_00001"], "input": "native"}])

@@ -69,6 +69,10 @@ def test_overrides_go_into_the_study(write_study):
         ({"grids": [{"int": ["random"]}]}, "factor in grids"),
         ({"tests": []}, "nothing is tested"),
         ({"data": {"target": {}}, "stages": {}}, "either path or simulate"),
+        ({"factors": {"seed": [1, 2]}}, "seed cannot be an option or a factor"),
+        ({"options": {"seed": 1}}, "seed cannot be an option or a factor"),
+        ({"stages": {"simulated": {"data": "source", "options": {"seed": 1}}}}, "seed cannot be an option"),
+        ({"factors": {"how": {"a": {"init": "simulated", "stage.seed": 1}}}}, "seed cannot be an option"),
         ({"recipe": "papr"}, r"'papr'.*'paper'"),
         ({"splits": {"repeats": 0}}, r"splits\.repeats = 0"),
         ({"name": "a study"}, "name = 'a study'"),
@@ -121,3 +125,13 @@ def test_an_included_file_lies_beside_the_study(write_study, tmp_path, monkeypat
     monkeypatch.chdir("/")
     found = with_included(load_study(tmp_path / "all.yaml"))
     assert [spec.name for spec in found] == ["tiny", "scale_matched", "all"]
+
+
+def test_two_studies_of_one_name_are_one_or_refused(write_study, tmp_path):
+    text = write_study().read_text()
+    (tmp_path / "same.yaml").write_text(text)
+    (tmp_path / "both.yaml").write_text("{name: both, include: [tiny.yaml, same.yaml]}")
+    assert [spec.name for spec in with_included(load_study(tmp_path / "both.yaml"))] == ["tiny", "both"]
+    (tmp_path / "same.yaml").write_text(text.replace("repeats: 2", "repeats: 3"))
+    with pytest.raises(ConfigError, match="Two different studies are called 'tiny'"):
+        with_included(load_study(tmp_path / "both.yaml"))

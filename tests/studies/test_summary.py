@@ -122,8 +122,8 @@ def test_a_factor_that_decides_the_input_size_is_compared_over_it(examples: Modu
 
 def test_the_overlap_is_that_of_the_size_of_the_training_set(examples: ModuleType) -> None:
     rows = examples.study_rows([{"n": "5"}, {"n": "15"}], lambda c, s: 0.9)
-    same = info(size_factor="n", overlaps={"5": 0.5, "15": 0.5})
-    less = info(size_factor="n", overlaps={"5": 0.1, "15": 0.5})
+    same = info(overlaps={(("n", "5"),): 0.5, (("n", "15"),): 0.5})
+    less = info(overlaps={(("n", "5"),): 0.1, (("n", "15"),): 0.5})
     errors = [[arm.estimate.error or 0 for arm in summarise(rows, one)] for one in (same, less)]
     assert errors[0][0] > errors[1][0]
     assert errors[0][1] == errors[1][1]

@@ -191,6 +191,11 @@ def read_splits(path: Path, *, names: Sequence[str] | None = None) -> list[Split
     return splits
 
 
+def is_grouped(path: Path) -> bool:
+    """Whether ``splits.json``, which :func:`read_splits` reads, says that images of a group are in one part."""
+    return json.loads(path.read_text(encoding="utf-8")).get("grouped") is True
+
+
 def names_hash(names: Iterable[str]) -> str:
     """SHA-256 of the sorted names: equal exactly for data sets with the same image names."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

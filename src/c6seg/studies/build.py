@@ -12,7 +12,7 @@ from c6seg.data.splits import Split
 from c6seg.errors import MissingExtraError, UsageError, WeightsNotFoundError
 from c6seg.runtime import seed_for, sha256
 from c6seg.studies.data import Finder, Source
-from c6seg.studies.divisions import OWN, divide, own_division
+from c6seg.studies.divisions import OWN, divide, overlap_of, own_division
 from c6seg.studies.grid import Setting, settings, training
 from c6seg.studies.jobs import RUN_PREFIX, Asked, Job, Pictures, Point, Scoring, counts_key, run_key, short_hash
 from c6seg.studies.plan import Plan
@@ -52,6 +52,15 @@ class _Start:
     missing: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a training saw: its name, and hashes of the pictures that it learned from and that chose its weights."""
+
+    name: str
+    train: set[str]
+    val: set[str]
+
+
 class _Builder:
     """Adds one study to a plan."""
 
@@ -61,19 +70,37 @@ class _Builder:
         plan.sources += [source for source in self.sources.values() if source not in plan.sources]
         self.several = len({test.data or "" for test in spec.tests}) > 1
         self.stages: dict[str, str] = {}
+        self.before: dict[str, _Seen] = {}
 
     def build(self) -> None:
         for setting in settings(self.spec):
             source = self.sources[setting.data]
-            for split in divide(source, self.spec.splits, seed=self._seed(OWN)):
-                chosen = split if setting.train_images is None else split.with_training_size(setting.train_images)
-                self._point(setting, source, chosen)
+            divisions = divide(source, self.spec.splits, seed=self._seed(OWN))
+            splits = [self._sized(setting.train_images, source, split) for split in divisions]
+            overlap = overlap_of(source, self.spec.splits, splits)
+            for split in splits:
+                self._point(setting, source, split, overlap)
 
-    def _point(self, setting: Setting, source: Source, split: Split) -> None:
-        tests, asked = self._tests(setting, source, split)
-        pictures = self._pictures(setting.config)
-        what = [f"{factor} {value}" for factor, value in setting.configuration.items()]
+    def _sized(self, count: int | None, source: Source, split: Split) -> Split:
+        """Keep so many training images of a division."""
+        if count is None:
+            return split
+        file = self.spec.splits.file
+        if source.missing or (file is not None and not Path(file).is_file()):
+            return split.with_training_size(min(count, len(split.train)))  # how many there are is not known yet
+        if count > len(split.train):
+            raise UsageError(
+                f"Study '{self.spec.name}': train_images = {count} is more than the {len(split.train)} training images "
+                f"of '{source.name}' in {split.name}. Ask for fewer."
+            )
+        return split.with_training_size(count)
+
+    def _point(self, setting: Setting, source: Source, split: Split, overlap: float) -> None:
         start = self._start(setting.config, setting.init, setting.stage_options)
+        seen = self._seen(source, split, start)
+        tests, asked = self._tests(setting, source, split, seen)
+        pictures = self._pictures(setting.config, seen)
+        what = [f"{factor} {value}" for factor, value in setting.configuration.items()]
         key = self._job(f"{self.spec.name}: {', '.join([*what, split.name])}", setting.config, start, source, split)
         job = self.plan.jobs[key]
         self.plan.jobs[key] = replace(
@@ -81,8 +108,11 @@ class _Builder:
             tests=tuple(dict.fromkeys((*job.tests, *tests))),
             pictures=tuple(dict.fromkeys((*job.pictures, *pictures))),
         )
+        images = (len(split.train), len(split.val), len(split.test))
         shown = tuple(picture.key for picture in pictures)
-        self.plan.points.append(Point(self.spec.name, setting.configuration, split.name, key, asked, shown))
+        self.plan.points.append(
+            Point(self.spec.name, setting.configuration, split.name, key, source.name, images, overlap, asked, shown)
+        )
 
     def _job(self, title: str, config: TrainConfig, start: _Start, source: Source, split: Split) -> str:
         config = config.model_copy(update={"seed": self._seed(split.name)})
@@ -123,12 +153,15 @@ class _Builder:
             self.stages[known] = self._job(known, config, self._start(config, stage.init, {}), source, split)
         return self.stages[known]
 
-    def _tests(self, setting: Setting, trained: Source, split: Split) -> tuple[list[Scoring], tuple[Asked, ...]]:
+    def _tests(
+        self, setting: Setting, trained: Source, split: Split, seen: Sequence[_Seen]
+    ) -> tuple[list[Scoring], tuple[Asked, ...]]:
         tests: list[Scoring] = []
         asked: list[Asked] = []
         for spec in self.spec.tests:
             source = self.sources[spec.data] if spec.data is not None else trained
             names = self._names(spec, source, trained, split)
+            self._check_unseen(source, names, seen, what="tested on", validated=spec.part != "val")
             extra = {"tested_on": source.name} if self.several else {}
             groups = {entry.name: entry.group or "" for entry in source.entries}
             for given_input in spec.input:
@@ -149,7 +182,7 @@ class _Builder:
         return tests, tuple(asked)
 
     def _names(self, spec: ScoreSpec, source: Source, trained: Source, split: Split) -> tuple[str, ...]:
-        """Names of the images of a test; images of the training are refused."""
+        """Names of the images of a test."""
         if spec.part == "all":
             names = tuple(entry.name for entry in source.annotated)
         elif source.name == trained.name:
@@ -160,22 +193,40 @@ class _Builder:
             raise UsageError(
                 f"Study '{self.spec.name}': '{source.name}' has no images in part '{spec.part}' to test on."
             )
-        if source.name != trained.name or spec.part == "all":
-            seen = {entry.picture for entry in trained.entries if entry.name in {*split.train, *split.val}}
-            both = [entry.name for entry in source.entries if entry.name in names and entry.picture in seen]
+        return names
+
+    def _seen(self, trained: Source, split: Split, start: _Start) -> list[_Seen]:
+        """Pictures of a training and of all that it starts from."""
+        found = [_Seen(split.name, trained.pictures(split.train), trained.pictures(split.val))]
+        for key in sorted(set().union(*(self.plan.closure(need) for need in start.needs))):
+            if key not in self.before:
+                job = self.plan.jobs[key]
+                source = next(source for source in self.plan.sources if source.place == job.place)
+                self.before[key] = _Seen(job.title, source.pictures(job.train), source.pictures(job.val))
+            found.append(self.before[key])
+        return found
+
+    def _check_unseen(
+        self, source: Source, names: Sequence[str], seen: Sequence[_Seen], *, what: str, validated: bool
+    ) -> None:
+        """Refuse images that a training saw, by whatever name; ``validated``: also those that it was chosen by."""
+        wanted = set(names)
+        for each in seen:
+            pictures = each.train | each.val if validated else each.train
+            both = [entry.name for entry in source.entries if entry.name in wanted and entry.picture in pictures]
             if both:
                 raise UsageError(
-                    f"Study '{self.spec.name}': {len(both)} images of '{source.name}' are tested on and trained on in "
-                    f"{split.name}, such as '{both[0]}'. Scoring on part: test of the data set of the training."
+                    f"Study '{self.spec.name}': {len(both)} images of '{source.name}' are {what} and trained on in "
+                    f"{each.name}, such as '{both[0]}', which may have another name there. Take them out of one of the "
+                    "two: test on part: test, and pre-train on images that are never tested on."
                 )
-        return names
 
     def _other(self, source: Source, name: str) -> Split:
         """Division of another data set than that of the training: of the same name, else its own or first one."""
         found = divide(source, self.spec.splits, seed=self._seed(OWN))
         return next((split for split in found if split.name == name), found[0])
 
-    def _pictures(self, config: TrainConfig) -> list[Pictures]:
+    def _pictures(self, config: TrainConfig, seen: Sequence[_Seen]) -> list[Pictures]:
         found = []
         for spec in self.spec.pictures:
             source = self.sources[spec.data]
@@ -184,6 +235,7 @@ class _Builder:
             unknown = [name for name in names if name not in known]
             if unknown and not source.missing:
                 raise UsageError(f"Study '{self.spec.name}': '{source.place.path}' has no image '{unknown[0]}'.")
+            self._check_unseen(source, names, seen, what="shown", validated=True)
             input_hw = _size(spec.input, config)
             digests = [known.get(name, name) for name in names]
             key = short_hash(["pictures", counts_key(digests, input_hw, None, self.spec.evaluation)])

@@ -10,7 +10,7 @@ from typing import Any
 from c6seg.cluster import Crew, Lost, Resources, connected
 from c6seg.errors import OutputError
 from c6seg.studies.jobs import Job
-from c6seg.studies.ledger import Ledger, Record, locked, now
+from c6seg.studies.ledger import Ledger, Record, now
 from c6seg.studies.runner import Outcome, Progress, note, settled
 
 
@@ -39,13 +39,13 @@ def run_on_ray(
     Raises
     ------
     OutputError
-        Results cannot be written, a node does not see ``out``, or another process works in it.
+        Results cannot be written, or a node does not see ``out``.
     UsageError
         There is no cluster, or no node that is large enough.
     """
     ledger = Ledger(out)
     outcome = Outcome(out, total=len(jobs))
-    with locked(ledger.folder, what="this study"), connected(address) as ray:
+    with connected(address) as ray:
         crew = Crew(ray, _do_there, resources)
         waiting = list(jobs)
         at_work: set[str] = set()

@@ -16,7 +16,7 @@ import c6seg
 from c6seg.data.annotations import Annotation, MaskFile, ObjectMasks, Shapes
 from c6seg.data.datasets import Item, open_dataset
 from c6seg.data.images import find_images, image_name
-from c6seg.errors import DataError, ImageNotFoundError, UsageError, did_you_mean
+from c6seg.errors import DataError, ImageNotFoundError, LayoutError, UsageError, did_you_mean
 from c6seg.runtime import sha256, write_json
 from c6seg.studies.spec import DataSpec, SimulateSpec, StudySpec
 
@@ -92,6 +92,11 @@ class Source:
         known = {entry.name: entry.digest for entry in self.entries}
         return [known[name] for name in names]
 
+    def pictures(self, names: Iterable[str]) -> set[str]:
+        """Hashes of some images alone: two names may stand for one picture."""
+        wanted = set(names)
+        return {entry.picture for entry in self.entries if entry.name in wanted}
+
 
 class Finder:
     """Finds and opens the data sets of studies, each once.
@@ -153,9 +158,10 @@ class Finder:
         place = Place(str(path.absolute()), layout, spec.group, spec.limit)
         try:
             items = open_place(place)
-        except ImageNotFoundError:
+        except (ImageNotFoundError, LayoutError) as error:
             about = f" ({spec.about})" if spec.about else ""
-            return Source(name, place, _assumed(name, spec), spec, missing=f"'{path}' for {name}{about}")
+            why = f": {error}" if isinstance(error, LayoutError) else ""
+            return Source(name, place, _assumed(name, spec), spec, missing=f"'{path}' for {name}{about}{why}")
         return Source(name, place, tuple(self._entry(item) for item in items), spec)
 
     def _entry(self, item: Item) -> Entry:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
-from c6seg.data.splits import Split, make_splits, read_splits
+from c6seg.data.splits import Split, is_grouped, make_splits, read_splits
 from c6seg.errors import DataError, UsageError
 from c6seg.runtime import seed_for
 from c6seg.studies.data import Entry, Source
@@ -89,11 +91,33 @@ def own_division(source: Source, *, seed: int) -> Split:
     return Split(OWN, tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]))
 
 
+def overlap_of(source: Source, spec: SplitSpec, splits: Sequence[Split]) -> float:
+    """Part of its images that a training set shares with that of another division, on average.
+
+    Of divisions that are drawn that is the number of training images divided by that of all; those of a file are
+    compared with each other. A data set that is not drawn has one fixed training set: 1.
+
+    Parameters
+    ----------
+    source, spec
+        The data set, and how it is divided.
+    splits
+        Its divisions, with the training images that are used.
+    """
+    if source.spec.division != DRAWN:
+        return 1.0
+    pairs = list(itertools.combinations([set(split.train) for split in splits], 2))
+    if spec.file is not None and pairs:
+        return fmean(2 * len(one & other) / (len(one) + len(other)) for one, other in pairs)
+    there = len({entry.picture for entry in source.annotated})
+    return min(1.0, fmean(len(split.train) for split in splits) / there)
+
+
 def _from_file(source: Source, spec: SplitSpec, file: Path) -> list[Split]:
     splits = read_splits(file, names=[entry.name for entry in source.annotated])
     if len(splits) < spec.repeats:
         raise UsageError(f"'{file}' has {len(splits)} divisions, splits.repeats asks for {spec.repeats}.")
-    if spec.grouped:
+    if spec.grouped or is_grouped(file):
         groups = {entry.name: entry.group for entry in source.annotated if entry.group is not None}
         for split in splits:
             _check_groups(split, groups, file)
@@ -115,7 +139,8 @@ def _check_groups(split: Split, groups: Mapping[str, str], file: Path) -> None:
             if group is not None and seen.setdefault(group, part) != part:
                 raise DataError(
                     f"'{file}': images of group '{group}' are in {seen[group]} and in {part} of {split.name}, but "
-                    "splits.grouped says that they stay together. Make the file again: c6seg data split --grouped."
+                    "the study or the file says that groups stay together (grouped: true). Make the file again: c6seg "
+                    "data split --grouped."
                 )
 
 

@@ -53,7 +53,7 @@ def with_included(spec: StudySpec, overrides: list[str] | None = None) -> list[S
     Raises
     ------
     ConfigError
-        An included study does not exist, or includes the one that includes it.
+        An included study does not exist, includes the one that includes it, or is called like another one.
     """
     found: dict[str, StudySpec] = {}
 
@@ -62,7 +62,10 @@ def with_included(spec: StudySpec, overrides: list[str] | None = None) -> list[S
             raise ConfigError(f"Study '{study.name}' includes itself: {' > '.join((*above, study.name))}.")
         for name in study.include:
             add(load_study(name, overrides), (*above, study.name))
-        found.setdefault(study.name, study)
+        if found.setdefault(study.name, study) != study:
+            raise ConfigError(
+                f"Two different studies are called '{study.name}'; their results would lie in one folder. Rename one."
+            )
 
     add(spec, ())
     return list(found.values())

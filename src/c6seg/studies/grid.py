@@ -12,6 +12,7 @@ from typing import Any
 from c6seg.config import TrainConfig
 from c6seg.errors import ConfigError, UsageError, did_you_mean
 from c6seg.models.encoders import find_encoder
+from c6seg.studies.divisions import DRAWN
 from c6seg.studies.spec import OWN_KEYS, STAGE, StudySpec
 from c6seg.training.recipe import load_recipe
 
@@ -89,8 +90,13 @@ def training(recipe: str, options: Mapping[str, Any], *, encoder: str | None) ->
     Raises
     ------
     ConfigError
-        Unknown recipe, key or value.
+        Unknown recipe, key or value; or a seed, which a study sets itself.
     """
+    if "seed" in options:
+        raise ConfigError(
+            "seed cannot be an option or a factor: a study gives each division a seed of its own, the same for all "
+            "configurations. Take it out, or change that of the whole study: seed, beside name."
+        )
     overrides = [f"{key}={json.dumps(value)}" for key, value in options.items()]
     config = load_recipe(recipe, encoder=encoder, overrides=overrides)
     name = find_encoder(config.network.encoder).name
@@ -170,7 +176,8 @@ def _check_start(spec: StudySpec, init: str, where: str, *, exclude: str = "") -
 def _check_data(spec: StudySpec, setting: Setting) -> None:
     if setting.data not in spec.data:
         raise ConfigError(did_you_mean(setting.data, spec.data, what="data set"))
-    if setting.train_images is not None and setting.train_images > spec.splits.train:
+    drawn = spec.data[setting.data].division == DRAWN and spec.splits.file is None  # else only the data tell
+    if drawn and setting.train_images is not None and setting.train_images > spec.splits.train:
         raise ConfigError(
             f"train_images = {setting.train_images} is more than the {spec.splits.train} training images of a "
             "division: raise splits.train."

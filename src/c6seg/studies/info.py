@@ -86,11 +86,13 @@ class StudyInfo:
         Part of its images that a training set shares with that of another division: training images divided by all
         images for random divisions, 1 for one fixed training set.
     overlaps
-        ``overlap`` by value of ``size_factor``, where training sets have several sizes.
+        ``overlap`` by configuration, or part of one as pairs of factor and value, where training sets differ in it.
     labels
         Factor to value to the words that people read, such as ``{"init": {"livecell": "LIVECell"}}``.
     published
         Name of a published table (:mod:`c6seg.studies.published`) to set beside; only where the data are the paper's.
+    pretrainings
+        Names of the pre-trainings that configurations start from: each is one network for all divisions.
     data
         Lines on the data sets: name, licence, source.
     notes
@@ -121,9 +123,10 @@ class StudyInfo:
     against: Mapping[str, str] = field(default_factory=dict)
     size_factor: str = ""
     overlap: float = OVERLAP
-    overlaps: Mapping[str, float] = field(default_factory=dict)
+    overlaps: Mapping[Configuration, float] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     published: str = ""
+    pretrainings: Sequence[str] = ()
     data: Sequence[str] = ()
     notes: Sequence[str] = ()
     failures: Sequence[tuple[str, str]] = ()
@@ -162,4 +165,5 @@ class StudyInfo:
 
     def overlap_of(self, configuration: Mapping[str, str]) -> float:
         """Return the part of its images that a training set of this configuration shares with another."""
-        return self.overlaps.get(configuration.get(self.size_factor, ""), self.overlap)
+        pairs = configuration.items()
+        return next((share for key, share in self.overlaps.items() if pairs >= set(key)), self.overlap)

@@ -110,12 +110,31 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One configuration of a study in one division: which training answers it, and by which tests."""
+    """One configuration of a study in one division: which training answers it, and by which tests.
+
+    Parameters
+    ----------
+    study, configuration, split
+        Of what it is a point.
+    job
+        Key of the training.
+    data
+        Data set of the training.
+    images
+        Number of training, validation and test images.
+    overlap
+        Part of its images that the training set shares with that of another division, on average.
+    asked, pictures
+        The tests, and keys of the masks that are kept.
+    """
 
     study: str
     configuration: Mapping[str, str]
     split: str
     job: str
+    data: str
+    images: tuple[int, int, int]
+    overlap: float
     asked: tuple[Asked, ...] = ()
     pictures: tuple[str, ...] = ()
 
@@ -125,6 +144,7 @@ class Point:
             "configuration": dict(self.configuration),
             "split": self.split,
             "job": self.job,
+            "trained": {"data": self.data, "images": list(self.images), "overlap": self.overlap},
             "tests": [
                 {
                     "key": asked.key,

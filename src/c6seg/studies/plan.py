@@ -52,7 +52,7 @@ class Plan:
         WeightsNotFoundError
             Weights are missing.
         """
-        missing = self.missing(jobs)
+        missing = self.missing(jobs, sheets=False)
         if missing:
             raise ImageNotFoundError(
                 f"{len(missing)} of the study's files are not there: {'; '.join(missing)}. Nothing was started. Say "
@@ -65,13 +65,21 @@ class Plan:
                 "started. Bring the weights, or leave these trainings out: --skip-missing or --only."
             )
 
-    def missing(self, jobs: Sequence[Job] | None = None) -> list[str]:
-        """List the data that are not there, of some trainings or of all."""
+    def missing(self, jobs: Sequence[Job] | None = None, *, sheets: bool = True) -> list[str]:
+        """List the data that are not there.
+
+        Parameters
+        ----------
+        jobs
+            Those of some trainings; None = of all.
+        sheets
+            Also those that only a data sheet is made of, which holds up no training.
+        """
         files = [spec.splits.file for spec in self.specs if spec.splits.file is not None]
         gone = [f"'{file}' for splits.file" for file in dict.fromkeys(files) if not Path(file).is_file()]
         used = None if jobs is None else {place for job in jobs for place in job.places}
-        sheets = {name for spec in self.specs for name in spec.sheets}
-        wanted = [s for s in self.sources if used is None or s.place in used or s.name in sheets]
+        described = {name for spec in self.specs for name in spec.sheets if sheets}
+        wanted = [s for s in self.sources if used is None or s.place in used or s.name in described]
         return [*missing_data(wanted), *gone]
 
     def select(self, only: Sequence[str] = (), *, skip_missing: bool = False) -> list[Job]:
@@ -91,13 +99,14 @@ class Plan:
         keys: set[str] = set()
         for point in self.points:
             if matches(point.configuration, wanted) and (not splits or point.split in splits):
-                keys |= self._closure(point.job)
+                keys |= self.closure(point.job)
         if skip_missing:
-            keys = {key for key in keys if not self._closure(key) & set(self.no_weights)}
+            keys = {key for key in keys if not self.closure(key) & set(self.no_weights)}
         return [job for key, job in self.jobs.items() if key in keys]
 
-    def _closure(self, key: str) -> set[str]:
-        return {key}.union(*(self._closure(need) for need in self.jobs[key].needs))
+    def closure(self, key: str) -> set[str]:
+        """Key of a training and of all that it starts from."""
+        return {key}.union(*(self.closure(need) for need in self.jobs[key].needs))
 
 
 def dependants(jobs: Mapping[str, Job]) -> dict[str, list[str]]:

@@ -38,6 +38,15 @@ METHODS = (
     "with the same model of variances; p-values are corrected by Holm's method for the number of comparisons over the "
     "same images. A difference is claimed where the corrected p is below 0.05.",
 )
+ONE_PRETRAINING = (
+    "Each pre-training was done once and serves all divisions: what is said of it holds for this one pre-trained "
+    "network."
+)
+PRETRAINING_METHODS = (
+    "Each pre-training ({names}) was done once for an encoder, with one seed, and all divisions start from it. How "
+    "well it happened to turn out is common to them, and is in no interval and no p-value: means and differences are "
+    "for this one pre-trained network, and not for its recipe."
+)
 MOST_SENTENCES = 60
 """So many sentences stand in the report; all comparisons stand in ``tables/comparisons.csv``."""
 
@@ -110,8 +119,8 @@ def write_study_report(rows: Iterable[ScoreRow], info: StudyInfo, out: Path) -> 
         "choice": choice_words(arms, info),
         "left_out": max(0, sum(one.comparison.difference.p is not None for one in judged) - MOST_SENTENCES),
         "figures": shown,
-        "notes": [*info.notes, *notes],
-        "methods": [*METHODS, _overlap_words(info)],
+        "notes": [*info.notes, *([ONE_PRETRAINING] if info.pretrainings else []), *notes],
+        "methods": [*METHODS, _overlap_words(info), *_pretraining_words(info)],
     }
     markdown = _templates().get_template("study.md.j2").render(tables=list(map(to_markdown, shown_tables)), **parts)
     write_text(out / "report.md", markdown)
@@ -209,8 +218,13 @@ def _overlap_words(info: StudyInfo) -> str:
     if info.overlap >= 1 and not info.overlaps:
         return "All divisions have one training set: the intervals are for this training set and not for others."
     text = "Part of its images that a training set shares with that of another division: "
-    parts = [f"{share:.2f} for {info.phrase(info.size_factor, value)}" for value, share in info.overlaps.items()]
-    return f"{text}{'; '.join([*parts, f'else {info.overlap:.2f}']) if parts else f'{info.overlap:.2f}'}."
+    parts = [f"{share:.2f} for {', '.join(info.phrase(*pair) for pair in key)}" for key, share in info.overlaps.items()]
+    return f"{text}{'; '.join(parts) or f'{info.overlap:.2f}'}."
+
+
+def _pretraining_words(info: StudyInfo) -> list[str]:
+    names = ", ".join(info.pretrainings)
+    return [PRETRAINING_METHODS.format(names=names)] if names else []
 
 
 def _clear(folder: Path, endings: Sequence[str]) -> None:

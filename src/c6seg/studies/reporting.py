@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from c6seg.errors import DataError
+from c6seg.evaluation.comparisons import OVERLAP
 from c6seg.runtime import write_csv
+from c6seg.studies.divisions import DRAWN
 from c6seg.studies.info import ClusterPicture, CropPicture, StudyInfo
 from c6seg.studies.ledger import Ledger
 from c6seg.studies.report import write_study_report
@@ -17,8 +20,8 @@ from c6seg.studies.scores import Configuration, ScoreRow, Sizes
 from c6seg.studies.spec import StudySpec
 
 FAILURE_COLUMNS = ("key", "title", "state", "attempts", "error", "host", "ended", "traceback")
-PAPER_WIDTH = "2592x"
-"""The paper's images are so wide; its published figures are set beside no others."""
+PAPER_IMAGES, PAPER_SIZE, PAPER_DIVISION = 30, "2592x1952", (15, 5, 10)
+"""The paper's images, and how they are divided; its published figures are set beside no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ def report_of(out: Path, spec: StudySpec) -> Report:
     out
         Output folder of the runs.
     spec
-        The study.
+        The study as its file has it now: heading, question and what the report compares are taken from there, all else
+        from the study as it was run.
 
     Raises
     ------
@@ -48,6 +52,7 @@ def report_of(out: Path, spec: StudySpec) -> Report:
     """
     folder = out / spec.name
     plan = read_plan(out, spec.name)
+    spec = _as_run(spec, plan)
     rows, progress = collect(out, plan)
     files = [path for path in (folder / "data_sheets.md",) if path.is_file()]
     failures = folder / "failures.csv"
@@ -62,6 +67,18 @@ def report_of(out: Path, spec: StudySpec) -> Report:
             write_csv(folder / "curves.csv", tuple(dict.fromkeys(key for line in lines for key in line)), lines)
         files.append(write_study_report(rows, study_info(spec, plan, progress, rows, lines, out), folder))
     return Report(spec.name, folder, progress, files)
+
+
+def _as_run(spec: StudySpec, plan: Mapping[str, Any]) -> StudySpec:
+    """Return the study that was run, with the words and the comparisons of its file."""
+    try:
+        ran = StudySpec.model_validate({**plan["study"], "report": {}})
+    except ValueError as error:
+        raise DataError(
+            f"The plan of study '{spec.name}' was made by another version ({' '.join(str(error).split())}): run the "
+            "study again. What is done stays done."
+        ) from error
+    return ran.model_copy(update={"title": spec.title, "about": spec.about, "report": spec.report})
 
 
 def study_info(
@@ -87,14 +104,10 @@ def study_info(
     """
     asked = [test for point in plan["points"] for test in point["tests"]]
     target = plan["data"].get(spec.main_data, {})
-    images = max(1, int(target.get("images", 0)))
     told = spec.report
-    drawn = spec.data[spec.main_data].division == "drawn"
-    overlap = told.overlap if told.overlap is not None else min(1.0, spec.splits.train / images) if drawn else 1.0
-    sizes = told.size_factor and {
-        point["configuration"][told.size_factor]: min(1.0, _number(point["configuration"][told.size_factor]) / images)
-        for point in plan["points"]
-    }
+    overlaps = {} if told.overlap is not None else _overlaps(spec, plan)
+    overlap = max(overlaps.values(), default=OVERLAP) if told.overlap is None else told.overlap
+    papers = (target.get("images"), target.get("size"), _division(spec, plan))
     return StudyInfo(
         name=spec.name,
         title=spec.title or spec.name,
@@ -109,9 +122,10 @@ def study_info(
         against=told.against,
         size_factor=told.size_factor,
         overlap=overlap,
-        overlaps=sizes or {},
+        overlaps=overlaps if len(set(overlaps.values())) > 1 else {},
         labels=told.labels,
-        published=told.published if str(target.get("size")).startswith(PAPER_WIDTH) else "",
+        published=told.published if papers == (PAPER_IMAGES, PAPER_SIZE, PAPER_DIVISION) else "",
+        pretrainings=tuple(spec.stages),
         data=told.data,
         notes=told.notes,
         failures=[(record.title, f"{record.state}: {record.error}") for record in progress.failures],
@@ -131,6 +145,36 @@ def _expected(asked: Iterable[Mapping[str, Any]]) -> dict[tuple[Configuration, S
         sizes = test["input_size"], test["score_size"]
         found[tuple(sorted(test["configuration"].items())), sizes] += len(test["names"])
     return dict(found)
+
+
+def _overlaps(spec: StudySpec, plan: Mapping[str, Any]) -> dict[Configuration, float]:
+    """Part that training sets share, by the one factor that decides it, or else by configuration."""
+    shares = {tuple(sorted(point["configuration"].items())): _overlap(spec, plan, point) for point in plan["points"]}
+    for factor in spec.factors:
+        found: dict[Configuration, set[float]] = {}
+        for key, share in shares.items():
+            found.setdefault(tuple(pair for pair in key if pair[0] == factor), set()).add(share)
+        if all(len(values) == 1 for values in found.values()):
+            return {key: values.pop() for key, values in found.items()}
+    return shares
+
+
+def _overlap(spec: StudySpec, plan: Mapping[str, Any], point: Mapping[str, Any]) -> float:
+    if "trained" in point:
+        return float(point["trained"]["overlap"])
+    # plans of versions that did not write it
+    if spec.data[spec.main_data].division != DRAWN:
+        return 1.0
+    count = _number(point["configuration"].get(spec.report.size_factor, "")) or spec.splits.train
+    return min(1.0, count / max(1, int(plan["data"].get(spec.main_data, {}).get("images", 0))))
+
+
+def _division(spec: StudySpec, plan: Mapping[str, Any]) -> tuple[int, ...]:
+    """Most training, validation and test images of a division of the main data set."""
+    trained = [point["trained"] for point in plan["points"] if "trained" in point]
+    counts = [one["images"] for one in trained if one["data"] == spec.main_data]
+    splits = spec.splits
+    return tuple(map(max, zip(*counts, strict=True))) if counts else (splits.train, splits.val, splits.test)
 
 
 def _crop(spec: StudySpec, plan: Mapping[str, Any]) -> CropPicture | None:

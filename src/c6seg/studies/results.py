@@ -78,10 +78,11 @@ def _facts(source: Source) -> dict[str, Any]:
 
 def _pictures(plan: Plan, jobs: set[str]) -> dict[str, dict[str, str]]:
     """Key of kept masks -> name of each image and where it lies."""
+    missing = {source.place for source in plan.sources if source.missing}
     found: dict[str, dict[str, str]] = {}
     for key in jobs:
         for shown in plan.jobs[key].pictures:
-            if Path(shown.place.path).exists():
+            if shown.place not in missing and Path(shown.place.path).exists():
                 items = {item.name: str(item.image) for item in open_place(shown.place)}
                 found[shown.key] = {name: items[name] for name in shown.names}
     return found

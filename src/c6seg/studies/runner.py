@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c6seg.studies.jobs import Job
-from c6seg.studies.ledger import Ledger, Record, locked
+from c6seg.studies.ledger import Ledger, Record
 from c6seg.studies.work import do_job, is_done
 
 Progress = Callable[[float, int, str], None]
@@ -51,7 +51,7 @@ class Outcome:
 
 
 def run_here(jobs: Sequence[Job], out: Path, *, retry: bool = False, progress: Progress | None = None) -> Outcome:
-    """Do runs in this process.
+    """Do runs in this process; the caller holds the ledger.
 
     Parameters
     ----------
@@ -67,27 +67,26 @@ def run_here(jobs: Sequence[Job], out: Path, *, retry: bool = False, progress: P
     Raises
     ------
     OutputError
-        Results cannot be written, or another process works in ``out``.
+        Results cannot be written.
     DataError
         The ledger was written by another version.
     """
     ledger = Ledger(out)
     outcome = Outcome(out, total=len(jobs))
     show = progress or (lambda done, total, text: None)
-    with locked(ledger.folder, what="this study"):
-        for number, job in enumerate(jobs):
+    for number, job in enumerate(jobs):
 
-            def tell(text: str, number: int = number) -> None:
-                show(number, len(jobs), text)
+        def tell(text: str, number: int = number) -> None:
+            show(number, len(jobs), text)
 
-            if settled(job, ledger, outcome, retry=retry):
-                continue
-            try:
-                note(do_job(job, out, tell=tell), outcome)
-            except KeyboardInterrupt:
-                outcome.interrupted = True
-                break
-        show(len(jobs), len(jobs), "")
+        if settled(job, ledger, outcome, retry=retry):
+            continue
+        try:
+            note(do_job(job, out, tell=tell), outcome)
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+            break
+    show(len(jobs), len(jobs), "")
     return outcome
 
 

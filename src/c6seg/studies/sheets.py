@@ -41,7 +41,7 @@ def write_sheets(
     Parameters
     ----------
     sources
-        The data sets; they are there.
+        The data sets; of those that are missing the table says so.
     study
         Folder of the study, for the tables.
     out
@@ -58,7 +58,8 @@ def write_sheets(
     """
     rows = []
     for source in sources:
-        rows.append(_row(source.name, _sheet(source, out, progress)))
+        missing = {"data": f"{source.name}: not there"}
+        rows.append(missing if source.missing else _row(source.name, _sheet(source, out, progress)))
         if published == SHEETS and source.name in TABLE_6:
             rows.append(_paper_row(source.name))
     table = Table(
