@@ -68,6 +68,17 @@ def test_it_stands_alone_and_says_what_the_scores_say(tmp_path: Path, info: Stud
     assert str(tmp_path) not in text + markdown
 
 
+def test_claims_are_for_the_one_pre_trained_network(tmp_path: Path, info: StudyInfo, examples: ModuleType) -> None:
+    rows = examples.study_rows(examples.INITIALISATION, examples.start_mean)
+    write_study_report(rows, info, tmp_path)
+    assert "pre-train" not in (tmp_path / "report.md").read_text().lower()
+    write_study_report(rows, replace(info, pretrainings=("livecell", "simulated")), tmp_path)
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert "Each pre-training (livecell, simulated) was done once" in text
+        assert text.count("one pre-trained network") == 2, "above the findings and in the methods"
+
+
 def test_a_partial_report_is_said_to_be_partial(tmp_path: Path, info: StudyInfo, examples: ModuleType) -> None:
     rows = examples.study_rows(examples.INITIALISATION[:4], examples.start_mean)
     some = replace(info, done=23, failures=[("VGG19, random, split02", "CUDA <out> of memory")])
