@@ -92,3 +92,33 @@ def test_the_build_that_fits_the_machine_is_advised(
     fact = machine._onnxruntime()
     assert advice in fact.advice
     assert bool(fact.advice) == bool(advice)
+
+
+def room(folder: Path, **values: int | str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (folder / name.replace("_", ".", 1)).write_text(f"{value}\n")
+
+
+def test_memory_is_what_the_control_groups_leave(tmp_path: Path) -> None:
+    (tmp_path / "groups").write_text("0::/job/step\n")
+    room(tmp_path / "job" / "step", memory_max="max", memory_current=10**9)
+    assert machine.control_group_mb(tmp_path / "groups", tmp_path) is None
+    room(tmp_path / "job", memory_max=4 * 10**9, memory_current=3 * 10**9)
+    assert machine.control_group_mb(tmp_path / "groups", tmp_path) == 1000
+    room(tmp_path / "job", memory_stat="anon 2\ninactive_file 500000000")
+    assert machine.control_group_mb(tmp_path / "groups", tmp_path) == 1500, "what is only cached gives way"
+    room(tmp_path / "job", memory_max=10**9)
+    assert machine.control_group_mb(tmp_path / "groups", tmp_path) == 0
+    assert machine.control_group_mb(tmp_path / "no such file", tmp_path) is None
+
+
+def test_memory_is_what_control_groups_of_the_first_version_leave(tmp_path: Path) -> None:
+    (tmp_path / "groups").write_text("5:cpu,cpuacct:/other\n4:memory:/docker/as-the-host-sees-it\n0::/\n")
+    room(tmp_path / "memory", memory_limit_in_bytes=2 * 10**9, memory_usage_in_bytes=5 * 10**8)
+    assert machine.control_group_mb(tmp_path / "groups", tmp_path) == 1500
+
+
+def test_the_least_of_machine_and_control_groups_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "control_group_mb", lambda: 7.0)
+    assert machine.available_memory_mb() == 7.0

@@ -169,12 +169,65 @@ def _memory() -> Fact:
 
 
 def available_memory_mb() -> float | None:
-    """Memory that programs could still get, MB; None where the system does not say (it does on Linux)."""
+    """Memory that this process could still get, MB; None where the system does not say (it does on Linux).
+
+    The least of what the machine has and what is left to the control groups of the process, by which containers and
+    batch systems such as Slurm limit a job.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("MemAvailable:"))
+        free = [next(int(line.split()[1]) / 1000 for line in lines if line.startswith("MemAvailable:"))]
     except (OSError, ValueError, StopIteration):
+        free = []
+    left = control_group_mb()
+    return min(free if left is None else [*free, left], default=None)
+
+
+def control_group_mb(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Memory that the control groups of this process leave it, MB; None where none of them has a limit.
+
+    Parameters
+    ----------
+    groups
+        The file that names them, of version 1, 2 or both.
+    root
+        Where their folders are.
+    """
+    try:
+        lines = groups.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
         return None
+    left = []
+    for line in lines:
+        _, kinds, path = ([*line.split(":", 2), "", ""])[:3]
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top = root / "memory" if kinds else root
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            if kinds
+            else ("memory.max", "memory.current", "inactive_file")
+        )
+        folder = top / path.strip("/")
+        for room in (folder, *folder.parents):  # the limit of any group around it holds, too
+            if not room.is_relative_to(top):
+                break
+            left.append(_left_mb(room, *names))
+    return min((value for value in left if value is not None), default=None)
+
+
+def _left_mb(room: Path, limit: str, usage: str, cached: str) -> float | None:
+    """Memory that one control group leaves, MB; None where it has no limit. Files that are only cached give way."""
+    try:
+        most, used = int((room / limit).read_text()), int((room / usage).read_text())
+    except (OSError, ValueError):  # no such group, or "max"
+        return None
+    try:
+        words = [line.split() for line in (room / "memory.stat").read_text().splitlines()]
+        gives_way = next((int(value) for name, value in words if name == cached), 0)
+    except (OSError, ValueError):
+        gives_way = 0
+    return max(0, most - max(0, used - gives_way)) / 1e6
 
 
 def _devices() -> list[Fact]:

@@ -236,6 +236,18 @@ def test_no_images_and_results_as_images(images: Path, tmp_path: Path, segmenter
         run(images / "masks", images, segmenter)
 
 
+def test_a_budget_too_small_for_one_tile_is_said_once(
+    images: Path, tmp_path: Path, segmenter: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    for given, warnings in ((64, 1), (201, 0)):
+        caplog.clear()
+        config = SegmentConfig(precision="f32", memory_mb=given)
+        run(images, tmp_path / str(given), Segmenter(segmenter.bundle, config, engine=segmenter.engine))
+        assert len([record for record in caplog.records if "too little for one tile" in record.message]) == warnings
+        assert json.loads((tmp_path / str(given) / "manifest.json").read_text())["memory_mb"] == given
+        assert ("give --memory 201 or more" in caplog.text) == bool(warnings)
+
+
 def test_without_overlays(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
     plain = Segmenter(segmenter.bundle, SegmentConfig(overlays=False), engine=segmenter.engine)
     run(images, tmp_path / "out", plain)

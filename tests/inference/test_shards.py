@@ -21,6 +21,7 @@ from PIL import Image
 from c6seg.cluster import Resources
 from c6seg.inference import shards
 from c6seg.inference.batch import segment_images
+from c6seg.inference.budget import most_mb
 from c6seg.inference.shards import MOST_IMAGES, cut
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra [cluster] is not installed")
@@ -72,7 +73,7 @@ def test_a_cluster_gives_what_one_machine_gives_though_a_node_is_killed(tiny_bun
 
 @pytest.fixture
 def one_process(monkeypatch):
-    """A cluster of two nodes with four processors together, whose units are done one after the other in this process."""
+    """A cluster of two nodes with 3 and 1 processors, whose units are done one after the other in this process."""
     nodes = [{"Alive": True, "Resources": {"CPU": 3.0}}, {"Alive": True, "Resources": {"CPU": 1.0}}]
     fake = SimpleNamespace(cluster_resources=lambda: {"CPU": 4.0}, nodes=lambda: nodes)
     monkeypatch.setattr(shards, "connected", lambda address: contextlib.nullcontext(fake))
@@ -96,6 +97,20 @@ def test_a_file_that_turned_bad_leaves_no_outlines_on_a_cluster_either(tiny_bund
     left = [path.name for path in (tmp_path / "out").rglob("p0*")]
     assert not [name for name in left if name.startswith("p00")]
     assert {"p01.png", "p01.jpg", "p01.zip", "p01.geojson"} == set(left)
+
+
+def test_the_workers_of_a_node_share_its_memory(tiny_bundle, pictures, tmp_path, one_process, monkeypatch):
+    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 20_000.0)
+    segment_images(pictures / "p00.png", tmp_path / "here", model=tiny_bundle)
+    seen = []
+    right = shards.Maker.make
+    monkeypatch.setattr(
+        shards.Maker, "make", lambda *args, **options: seen.append(most_mb()) or right(*args, **options)
+    )
+    segment_images(pictures / "p00.png", tmp_path / "there", model=tiny_bundle, cluster=one_process)
+    taken = [json.loads((tmp_path / out / "manifest.json").read_text())["memory_mb"] for out in ("here", "there")]
+    assert taken == [2000, 20_000 // 4 // 3]
+    assert seen == taken[1:]
 
 
 @pytest.mark.parametrize(("images", "slots"), [(1, 1), (3, 8), (1000, 2), (33, 4)])

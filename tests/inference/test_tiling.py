@@ -12,6 +12,7 @@ from c6seg.config import SegmentConfig
 from c6seg.data.images import read_image, read_raw
 from c6seg.errors import ConfigError
 from c6seg.inference import tiling
+from c6seg.inference.budget import MOST_MB, decide_mb, fixed_budget, most_mb
 from c6seg.inference.engine_openvino import OpenVinoEngine
 from c6seg.inference.tiling import plan_tiles, predict, predict_rows, tile_size, tile_starts
 from c6seg.models.bundle import DEFAULT_MODEL, open_bundle
@@ -75,14 +76,41 @@ def test_a_network_of_much_need_gets_more_than_the_usual_where_it_is_free(
     camera = {"size_hw": (1952, 2592), "multiple": 32, "halo_px": tiling.HALO_PX}
     monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 40_000.0)
     assert tiling.roomy_mb(engine, **camera, encoder="MobileNetV2") == tiling.USUAL_MB
-    whole = tiling.roomy_mb(engine, **camera, encoder="VGG19")
-    assert whole == pytest.approx(1952 * 2592 * 900e-6, abs=2)
-    assert len(plan_tiles((1952, 2592), limit_px=tiling.limit_px(engine, whole, encoder="VGG19")).tops) == 1
-    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 8_000.0)
-    assert tiling.roomy_mb(engine, **camera, encoder="VGG19") == 2_000
+    assert tiling.roomy_mb(engine, **camera, encoder="VGG19") == MOST_MB
+    smaller = {**camera, "size_hw": (1280, 1440)}
+    whole = tiling.roomy_mb(engine, **smaller, encoder="VGG19")
+    assert whole == pytest.approx(1280 * 1440 * 900e-6, abs=2)
+    assert len(plan_tiles((1280, 1440), limit_px=tiling.limit_px(engine, whole, encoder="VGG19")).tops) == 1
+    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 6_000.0)
+    assert tiling.roomy_mb(engine, **camera, encoder="VGG19") == 1_500
     for free in (1_000.0, None):
         monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda free=free: free)
         assert tiling.roomy_mb(engine, **camera, encoder="VGG19") == tiling.USUAL_MB
+
+
+def test_no_picture_takes_more_than_the_most_unasked(engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enlarged 2.5 times, the picture of a common camera would take 9 GB in one piece."""
+    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 100_000.0)
+    camera = {"size_hw": (4880, 6480), "multiple": 32, "halo_px": tiling.HALO_PX}
+    for encoder in ("MobileNetV2", "VGG19", "another"):
+        budget_mb = tiling.roomy_mb(engine, **camera, encoder=encoder)
+        plan = plan_tiles((4880, 6480), limit_px=tiling.limit_px(engine, budget_mb, encoder=encoder))
+        assert np.prod(plan.tile_hw) * tiling.bytes_per_px(engine, encoder) <= 2e9
+
+
+def test_a_run_decides_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 6_000.0)
+    with fixed_budget(decide_mb()):
+        monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 7_000.0)
+        assert most_mb() == 1_500
+    assert most_mb() == 1_750
+    assert decide_mb(workers=2) == tiling.USUAL_MB
+
+
+def test_the_least_budget_is_that_of_the_smallest_tile(engine: OpenVinoEngine) -> None:
+    assert tiling.least_mb(engine, encoder="MobileNetV2") == 99
+    plan = plan_tiles((5000, 5000), limit_px=tiling.limit_px(engine, 99, encoder="MobileNetV2"))
+    assert plan.tile_hw == (448, 448)
 
 
 def test_the_budget_decides_between_whole_and_tiles(engine: OpenVinoEngine) -> None:

@@ -18,12 +18,14 @@ from c6seg.cluster import Resources
 from c6seg.config import SegmentConfig
 from c6seg.data.images import find_images, image_name
 from c6seg.errors import DataError, ImageNotFoundError, UsageError
+from c6seg.inference.budget import decide_mb, fixed_budget
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
 from c6seg.inference.outlining import ROOMS, Outlines, check_exports
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.shared_scale import SAMPLES, out_of_scale, recall_scales, share_scales
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
+from c6seg.inference.tiling import least_mb
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
 
 if TYPE_CHECKING:
@@ -102,7 +104,8 @@ def segment_images(
     outlines = Outlines(folder, formats, max_pixels=ready.config.max_pixels)
     batch = _Batch(Maker(folder, ready, hints), outlines, progress, len(paths))
     started = time.monotonic()
-    with open_journal(folder, options_key(ready), fresh=force) as journal:
+    check_memory(ready)
+    with open_journal(folder, options_key(ready), fresh=force) as journal, fixed_budget(decide_mb()):
         sweep(folder)
         rows = [row for entry in journal.entries.values() for row in entry["rows"]]
         recall_scales(ready, rows, fewest=SAMPLES)
@@ -132,6 +135,29 @@ def check_names(paths: Sequence[Path]) -> None:
                 f"'{other}' and '{path}' would both be written as '{image_name(path)}'. "
                 "Rename one, or segment them into different --out folders."
             )
+
+
+def check_memory(segmenter: Segmenter) -> None:
+    """Warn of a budget for the network that is too small for one tile of it; what is cut into tiles exceeds it."""
+    given = segmenter.config.memory_mb
+    further = [] if segmenter.other is None else [segmenter.other]
+    models = {one.bundle.spec.name: one for one in (segmenter, *further, *segmenter.members)}
+    least = {name: _least_mb(one) for name, one in models.items()}
+    name = max(least, key=lambda name: least[name])
+    if given is not None and given < least[name]:
+        runtime.logger.warning(
+            "a memory of %d MB is too little for one tile of the model '%s', which takes %d MB: images that need tiles "
+            "will take that; give --memory %d or more",
+            given,
+            name,
+            least[name],
+            least[name],
+        )
+
+
+def _least_mb(segmenter: Segmenter) -> int:
+    spec = segmenter.bundle.spec
+    return least_mb(segmenter.engine, multiple=spec.preprocess.multiple, encoder=spec.encoder)
 
 
 def options_key(segmenter: Segmenter) -> str:

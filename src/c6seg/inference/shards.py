@@ -14,6 +14,7 @@ from c6seg.cluster import Lost, Resources, connected, each
 from c6seg.config import SegmentConfig
 from c6seg.data.images import image_name
 from c6seg.errors import C6segError, DataError, OutputError
+from c6seg.inference import budget
 from c6seg.inference.journal import Journal
 from c6seg.inference.making import Entry, Hints, Maker, why_not
 from c6seg.inference.scale import FoundScale
@@ -40,7 +41,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is the same for all shards: folder, model and options, and the scales that images of one size share."""
+    """What is the same for all shards: folder, model and options, memory, scales that images of one size share."""
 
     folder: str
     model: str
@@ -48,6 +49,7 @@ class Task:
     scales: Scales
     hints: Hints | None
     threads: int
+    most_mb: int
 
 
 def segment_on_ray(
@@ -85,6 +87,7 @@ def segment_on_ray(
     """
     with connected(address) as ray:
         slots = max(1, int(ray.cluster_resources().get("CPU", 1) / resources.cpus))
+        budget.fix(budget.decide_mb(workers=_workers(ray, resources)))
         task = _task(maker, resources.threads)
         shards = [_known(shard, journal) for shard in cut(paths, slots)]
         done = 0
@@ -116,7 +119,15 @@ def _task(maker: Maker, threads: int) -> Task:
     segmenter = maker.segmenter
     scales = (dict(segmenter.scales), *(dict(member.scales) for member in segmenter.members))
     folder = str(maker.folder.absolute())
-    return Task(folder, str(segmenter.bundle.path.absolute()), segmenter.config, scales, maker.hints, threads)
+    return Task(
+        folder, str(segmenter.bundle.path.absolute()), segmenter.config, scales, maker.hints, threads, budget.most_mb()
+    )
+
+
+def _workers(ray: Any, resources: Resources) -> int:
+    """Most shards that one machine of the cluster does at a time."""
+    processors = (float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node.get("Alive"))
+    return max(1, int(max(processors, default=1) / resources.cpus))
 
 
 def _known(shard: Sequence[Path], journal: Journal) -> tuple[list[str], dict[str, Entry]]:
@@ -141,7 +152,8 @@ def _do_shard(task: Task, paths: Sequence[str], known: Mapping[str, Entry]) -> l
     maker.segmenter.scales.update(task.scales[0])
     for member, scales in zip(maker.segmenter.members, task.scales[1:], strict=True):
         member.scales.update(scales)
-    return [_do_image(Path(path), maker, known) for path in paths]
+    with budget.fixed_budget(task.most_mb):
+        return [_do_image(Path(path), maker, known) for path in paths]
 
 
 def _do_image(path: Path, maker: Maker, known: Mapping[str, Entry]) -> Made:

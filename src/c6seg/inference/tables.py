@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from c6seg import runtime
+from c6seg.inference.budget import most_mb
 from c6seg.inference.engine import describe
 from c6seg.inference.large import LargeSegmentation
 from c6seg.inference.objects import ObjectFigures, about_counts
@@ -163,6 +164,7 @@ def _manifest(result: BatchResult, segmenter: Segmenter, seconds: float, recursi
         "threshold": segmenter.threshold,
         "options": {**segmenter.config.model_dump(mode="json"), "recursive": recursive},
         "engine": describe(segmenter.engine),
+        "memory_mb": segmenter.config.memory_mb or most_mb(),
         "seconds": round(seconds, 3),
         "complete": not result.interrupted,
         "resumed": result.resumed,

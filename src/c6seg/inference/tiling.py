@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg import machine
 from c6seg.errors import ConfigError
+from c6seg.inference import budget
 from c6seg.inference.engine import Engine
 
 # Peak memory of the network per input pixel on OpenVINO in f32, rounded up. Measured, 512x512 to 2592x1952 px:
@@ -27,14 +27,10 @@ BYTES_PER_PX = 1000
 MEASURED_BYTES_PER_PX = {"MobileNetV2": 490, "VGG19": 900}
 BF16_SHARE = 0.6
 
-USUAL_MB = 900
-"""Budget for the network where none is given, MB."""
+USUAL_MB = budget.USUAL_MB
 
 MOST_WORK = 1.5
 """Pixels computed for each pixel of a picture above which more than :data:`USUAL_MB` is taken, if it is free."""
-
-FREE_SHARE = 0.25
-"""Share of the free memory that may be taken then."""
 
 # What lies beyond the edge of a tile moves the probability by less than 0.02, the tolerance that the tests hold masks
 # to, from 176 px on. Measured with the embedded model: an edge moves it by up to 0.17 at 128 px, 0.06 at 160, 0.011 at
@@ -114,20 +110,24 @@ def bytes_per_px(engine: Engine, encoder: str = "") -> float:
     return MEASURED_BYTES_PER_PX.get(encoder, BYTES_PER_PX) * (BF16_SHARE if engine.precision == "bf16" else 1)
 
 
-def roomy_mb(engine: Engine, size_hw: tuple[int, int], *, multiple: int, halo_px: int, encoder: str) -> int:
-    """Budget for a picture where the user gives none: the usual one, more for networks that it would cut too small.
+def least_mb(engine: Engine, *, multiple: int = 32, halo_px: int = HALO_PX, encoder: str = "") -> int:
+    """Memory that the network takes for the smallest tile that there is, MB, whatever the budget."""
+    return math.ceil(_smallest(multiple, halo_px) ** 2 * bytes_per_px(engine, encoder) / 1e6)
 
-    A network that needs much memory gets small tiles, and computes most of their pixels several times; where that is
-    more than half of the work again and memory is free, that memory saves the time. A picture that one tile holds
-    needs no more than its own.
+
+def roomy_mb(engine: Engine, size_hw: tuple[int, int], *, multiple: int, halo_px: int, encoder: str) -> int:
+    """Budget for a picture where the user gives none: the usual one, more for those that it would cut too small.
+
+    A network that needs much memory, or a picture that is narrow, gets tiles of which most pixels are computed several
+    times; where that is more than half of the work again, up to :func:`~c6seg.inference.budget.most_mb` saves the time.
+    A picture that one tile holds needs no more than its own.
     """
     plan = plan_tiles(size_hw, multiple=multiple, limit_px=limit_px(engine, USUAL_MB, encoder=encoder), halo_px=halo_px)
     whole_px = math.prod(plan.padded_hw)
-    free_mb = machine.available_memory_mb()
-    if free_mb is None or plan.work_px <= MOST_WORK * whole_px:
+    if plan.work_px <= MOST_WORK * whole_px:
         return USUAL_MB
     needed_mb = math.ceil(whole_px * bytes_per_px(engine, encoder) / 1e6) + 1
-    return max(USUAL_MB, min(needed_mb, int(FREE_SHARE * free_mb)))
+    return max(USUAL_MB, min(needed_mb, budget.most_mb()))
 
 
 def predict(
@@ -237,7 +237,7 @@ def tile_size(
     >>> tile_size((1952, 2592), multiple=32, limit_px=2_000_000, halo_px=192)  # two by two
     (1184, 1504)
     """
-    smallest = _up(2 * halo_px + multiple, multiple)
+    smallest = _smallest(multiple, halo_px)
     limit_px = max(limit_px, min(size_hw[0], smallest) * min(size_hw[1], smallest))
 
     def side(size: int, count: int) -> int:
@@ -305,6 +305,11 @@ def _ramp(size: int, halo_px: int, *, first: bool, last: bool) -> NDArray[np.flo
     if not last:
         ramp *= rise[::-1]
     return ramp
+
+
+def _smallest(multiple: int, halo_px: int) -> int:
+    """Shortest side of a tile that is not all margin, px."""
+    return _up(2 * halo_px + multiple, multiple)
 
 
 def _up(value: int, multiple: int) -> int:
