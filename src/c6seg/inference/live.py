@@ -20,7 +20,7 @@ from c6seg import runtime
 from c6seg.data.images import image_name, natural_key
 from c6seg.errors import ImageNotFoundError, ImageReadError
 from c6seg.inference.arrivals import Stamp, cut_short, stamp_of
-from c6seg.inference.batch import options_key, sweep
+from c6seg.inference.batch import check_memory, options_key, sweep
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import Entry, Hints, Maker
 from c6seg.inference.segmenter import Segmenter
@@ -299,6 +299,7 @@ def open_live(folder: Path, out: Path, segmenter: Segmenter, *, hints: Hints | N
         It cannot be written, or another process is writing into it.
     """
     runtime.make_folder(out)
+    check_memory(segmenter)
     with open_journal(out, options_key(segmenter)) as journal:
         sweep(out)
         if journal.dropped:
