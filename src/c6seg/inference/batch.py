@@ -22,6 +22,7 @@ from c6seg.inference.budget import decide_mb, fixed_budget
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
 from c6seg.inference.outlining import ROOMS, Outlines, check_exports
+from c6seg.inference.read_ahead import ReadAhead
 from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.shared_scale import SAMPLES, out_of_scale, recall_scales, share_scales
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
@@ -212,17 +213,18 @@ class _Batch:
     def run(self, paths: Sequence[Path], journal: Journal) -> BatchResult:
         result = BatchResult(self.folder)
         try:
-            for number, path in enumerate(paths):
-                self.progress(number, self.total, path.name)
-                try:
-                    entry, known = self._image(path, number, journal)
-                    self.outlines.add(path, entry)
-                except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
-                    result.failures.append((str(path), why_not(error, path)))
-                    continue
-                result.rows.extend(entry["rows"])
-                result.inputs.append({"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}})
-                result = replace(result, resumed=result.resumed + known)
+            with ReadAhead(paths) as ahead:
+                for number, path in enumerate(paths):
+                    self.progress(number, self.total, path.name)
+                    try:
+                        entry, known = self._image(path, number, ahead, journal)
+                        self.outlines.add(path, entry)
+                    except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
+                        result.failures.append((str(path), why_not(error, path)))
+                        continue
+                    result.rows.extend(entry["rows"])
+                    result.inputs.append({"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}})
+                    result = replace(result, resumed=result.resumed + known)
             self.progress(self.total, self.total, "")
         except KeyboardInterrupt:
             self.outlines.abandon()
@@ -271,10 +273,10 @@ class _Batch:
         result.inputs.append({"path": str(path), **{key: made.entry[key] for key in ("sha256", "seconds")}})
         return replace(result, resumed=result.resumed + made.known)
 
-    def _image(self, path: Path, number: int, journal: Journal) -> tuple[dict[str, Any], bool]:
+    def _image(self, path: Path, number: int, ahead: ReadAhead, journal: Journal) -> tuple[dict[str, Any], bool]:
         """Make one image, or find it done; say which."""
         name = image_name(path)
-        digest = runtime.sha256(path)
+        digest = ahead.sha256(number)
         known = journal.find(name, digest, self.folder)
         if known is not None:
             return known, True
