@@ -64,7 +64,7 @@ embedded-model: $(VENV)/.all
 small-study: $(VENV)/.all
 	C6SEG_WEIGHTS=../shared/data/weights $(BIN)/c6seg study run docs/results/small.yaml --data ../shared/data --out .train/studies
 	for study in starts train-size groups; do \
-	  mkdir -p docs/results/$$study && cd .train/studies/$$study && cp -r report.md scores.csv tables figures ../../../docs/results/$$study/ && cd ../../.. && rm -f docs/results/$$study/figures/*.pdf || exit 1; \
+	  mkdir -p docs/results/$$study && cd .train/studies/$$study && cp -r report.md scores.csv tables figures ../../../docs/results/$$study/ && cd ../../.. && rm -f docs/results/$$study/figures/*.pdf docs/results/$$study/tables/*.md || exit 1; \
 	done
 
 clean:
