@@ -66,6 +66,16 @@ def test_mean_of_the_runs_ends_where_the_first_one_ends() -> None:
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
+def test_a_start_looks_alike_in_all_panels() -> None:
+    lines = epochs(3) + epochs(3, init="livecell") + epochs(3, init="livecell", encoder="VGG19")
+    first, second = drawn(epoch_figure(lines, StudyInfo("s", "S"))).axes
+    (one,) = [line for line in first.lines if line.get_label() == "livecell (1 run)"]
+    (two,) = [line for line in second.lines if line.get_label() == "livecell (1 run)"]
+    assert one.get_color() == two.get_color()
+    (other,) = [line for line in first.lines if line.get_label() == "random (1 run)"]
+    assert other.get_color() != one.get_color()
+
+
 def test_other_factors_are_panels_and_the_plan_orders_the_lines() -> None:
     lines = epochs(3, encoder="VGG19") + epochs(3) + epochs(3, init="livecell")
     plan = [{"encoder": e, "init": i} for e in ("MiT-B3", "VGG19") for i in ("random", "livecell")]

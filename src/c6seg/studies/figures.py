@@ -105,11 +105,13 @@ def epoch_figure(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> Figure
     if not panels:
         return None
     order = [info.label(of_lines, one[of_lines]) for one in info.configurations if of_lines in one]
+    every = {value for found in panels.values() for value in found}
+    rank = sorted(every, key=lambda value: (order.index(value) if value in order else len(order), natural(value)))
     figure, places = _panels(min(PANELS, len(panels)), width_in=4.6, height_in=3.4)
     for axes, (title, found) in zip(places, sorted(panels.items(), key=lambda item: natural(item[0])), strict=False):
-        values = sorted(found, key=lambda value: (order.index(value) if value in order else len(order), natural(value)))
-        for number, value in enumerate(values[:LINES]):
-            _learning_curve(axes, list(found[value].values()), number, value)
+        values = sorted(found, key=rank.index)
+        for value in values[:LINES]:  # a value looks alike in all panels
+            _learning_curve(axes, list(found[value].values()), rank.index(value), value)
         axes.set(xlabel="epoch", yscale="log", title=cut(title, 48))
         if axes is places[0]:
             axes.set_ylabel("DiceLoss on validation images")
