@@ -19,9 +19,13 @@ import pytest
 from PIL import Image
 
 from c6seg.cluster import Resources
+from c6seg.config import SegmentConfig
 from c6seg.inference import shards
 from c6seg.inference.batch import segment_images
 from c6seg.inference.budget import most_mb
+from c6seg.inference.making import Maker
+from c6seg.inference.scale import FoundScale
+from c6seg.inference.segmenter import Segmenter
 from c6seg.inference.shards import MOST_IMAGES, cut
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra [cluster] is not installed")
@@ -135,3 +139,14 @@ def test_a_cluster_that_is_not_there_is_one_line(tiny_bundle, pictures, tmp_path
     assert "No Ray cluster at 'auto'" in done.stderr
     assert f"{gone.rpartition(':')[2]} does not answer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_network_sees_a_shard_at_the_scale_of_the_run(tiny_bundle, tmp_path):
+    config = SegmentConfig(clusters="report", cluster_model=str(tiny_bundle))
+    segmenter = Segmenter(tiny_bundle, config)
+    segmenter.other.scales[64, 64] = FoundScale(1.6, 1.26, 2.0)
+    task = shards._task(Maker(tmp_path, segmenter, None), 1)
+    assert task.scales == ({}, {(64, 64): FoundScale(1.6, 1.26, 2.0)})
+    assert shards._do_shard(task, [], {}) == []
+    there = shards._segmenter(task.model, task.config.model_dump_json(), task.threads)
+    assert there.other.scales == segmenter.other.scales

@@ -141,8 +141,7 @@ def check_names(paths: Sequence[Path]) -> None:
 def check_memory(segmenter: Segmenter) -> None:
     """Warn of a budget for the network that is too small for one tile of it; what is cut into tiles exceeds it."""
     given = segmenter.config.memory_mb
-    further = [] if segmenter.other is None else [segmenter.other]
-    models = {one.bundle.spec.name: one for one in (segmenter, *further, *segmenter.members)}
+    models = {one.bundle.spec.name: one for one in (segmenter, *segmenter.further)}
     least = {name: _least_mb(one) for name, one in models.items()}
     name = max(least, key=lambda name: least[name])
     if given is not None and given < least[name]:

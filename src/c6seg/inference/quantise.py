@@ -3,7 +3,7 @@
 The ranges of the activations are taken from network inputs exactly as :class:`~c6seg.inference.segmenter.Segmenter`
 makes them. The first and the last convolution stay as they are, of encoders that begin with a depthwise block the whole
 of it, and ranges leave out the most extreme values: measured on the embedded model, masks came from a Dice of 0.984
-with those in f32 to 0.990 on photographs of t98g, and from 0.988 to 0.993 on such of LIVECell, by that.
+with those in f32 to 0.990 on photographs of t98g, and from 0.988 to 0.992 on such of LIVECell, by that.
 """
 
 from __future__ import annotations

@@ -165,6 +165,11 @@ class Segmenter:
         check_members(self, self.members)
 
     @property
+    def further(self) -> list[Segmenter]:
+        """The other networks of this one, each with its own scale: members of an ensemble, and the one for clusters."""
+        return [*self.members, *([] if self.other is None else [self.other])]
+
+    @property
     def threshold(self) -> float:
         """Probability from which a pixel counts as cell."""
         if self.config.threshold is not None:

@@ -117,7 +117,7 @@ def cut(paths: Sequence[Path], slots: int) -> list[Sequence[Path]]:
 
 def _task(maker: Maker, threads: int) -> Task:
     segmenter = maker.segmenter
-    scales = (dict(segmenter.scales), *(dict(member.scales) for member in segmenter.members))
+    scales = tuple(dict(model.scales) for model in (segmenter, *segmenter.further))
     folder = str(maker.folder.absolute())
     return Task(
         folder, str(segmenter.bundle.path.absolute()), segmenter.config, scales, maker.hints, threads, budget.most_mb()
@@ -149,9 +149,8 @@ def _do_shard(task: Task, paths: Sequence[str], known: Mapping[str, Entry]) -> l
     if not folder.is_dir():
         raise OutputError(f"A node does not see '{folder}': results must lie on a path that all nodes share.")
     maker = Maker(folder, _segmenter(task.model, task.config.model_dump_json(), task.threads), task.hints)
-    maker.segmenter.scales.update(task.scales[0])
-    for member, scales in zip(maker.segmenter.members, task.scales[1:], strict=True):
-        member.scales.update(scales)
+    for model, scales in zip((maker.segmenter, *maker.segmenter.further), task.scales, strict=True):
+        model.scales.update(scales)
     with budget.fixed_budget(task.most_mb):
         return [_do_image(Path(path), maker, known) for path in paths]
 

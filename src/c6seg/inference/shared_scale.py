@@ -38,7 +38,7 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
     paths
         All images of a run. Those that cannot be read are left to complain later.
     """
-    for another in (*segmenter.members, *([segmenter.other] if segmenter.other is not None else [])):
+    for another in segmenter.further:
         share_scales(another, paths)
     groups: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for path in paths:
@@ -53,7 +53,8 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
         found = [one for pick in picks if (one := _found(segmenter, group[pick])) is not None]
         if not found:
             continue
-        factors = sorted(one.factor for one in found)
+        found.sort(key=lambda one: one.factor)
+        factors = [one.factor for one in found]
         inner = factors[1:-1] if len(factors) > 3 else factors  # one odd image is no other magnification
         if inner[-1] > DISAGREE * inner[0]:
             logger.warning(
@@ -64,10 +65,8 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
                 ", ".join(f"{factor:g}" for factor in dict.fromkeys(factors)),
             )
             continue
-        chosen = sorted(found, key=lambda one: one.factor)[(len(found) - 1) // 2]
-        segmenter.scales[size_hw] = FoundScale(
-            chosen.factor, min(one.lower for one in found), max(one.upper for one in found)
-        )
+        middle = factors[(len(factors) - 1) // 2]
+        segmenter.scales[size_hw] = FoundScale(middle, min(one.lower for one in found), max(one.upper for one in found))
 
 
 def recall_scales(segmenter: Segmenter, rows: Iterable[Mapping[str, Any]], *, fewest: int = 1) -> None:

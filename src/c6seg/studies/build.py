@@ -16,7 +16,7 @@ from c6seg.studies.divisions import OWN, divide, overlap_of, own_division
 from c6seg.studies.grid import Setting, settings, training
 from c6seg.studies.jobs import RUN_PREFIX, Asked, Job, Pictures, Point, Scoring, counts_key, run_key, short_hash
 from c6seg.studies.plan import Plan
-from c6seg.studies.spec import TRAINED, ScoreSpec, StudySpec
+from c6seg.studies.spec import TESTED_ON, TRAINED, ScoreSpec, StudySpec
 
 
 def make_plan(specs: Sequence[StudySpec], finder: Finder) -> Plan:
@@ -162,7 +162,7 @@ class _Builder:
             source = self.sources[spec.data] if spec.data is not None else trained
             names = self._names(spec, source, trained, split)
             self._check_unseen(source, names, seen, what="tested on", validated=spec.part != "val")
-            extra = {"tested_on": source.name} if self.several else {}
+            extra = {TESTED_ON: source.name} if self.several else {}
             groups = {entry.name: entry.group or "" for entry in source.entries}
             for given_input in spec.input:
                 for given_score in spec.score:
