@@ -177,6 +177,27 @@ def test_too_few_have_no_interval(shape: tuple[int, int], words: str) -> None:
     assert found.low is found.high is found.p is found.error is None
 
 
+def test_one_division_has_an_interval_over_images_for_its_networks() -> None:
+    from scipy.stats import t
+
+    values = crossed(1, 12)
+    found = estimate_mean(scored(values))
+    low, high = t.interval(0.95, 11, loc=values.mean(), scale=values.std(ddof=1) / math.sqrt(12))
+    assert (found.images_low, found.images_high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_two_divisions_count_an_image_once_there() -> None:
+    scores = scored(crossed(1, 12))
+    one = estimate_mean(scores)
+    twice = estimate_mean({(division, image): value for division in "ab" for (_, image), value in scores.items()})
+    assert (twice.images_low, twice.images_high) == (pytest.approx(one.images_low), pytest.approx(one.images_high))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 4), (3, 9)])
+def test_no_interval_over_images_where_there_is_a_better_one_or_too_few(shape: tuple[int, int]) -> None:
+    assert estimate_mean(scored(crossed(*shape))).images_low is None
+
+
 def test_equal_values_have_no_interval() -> None:
     assert estimate_mean(scored(np.full((5, 6), 0.25))).reason == "all values are equal to the last digit"
 

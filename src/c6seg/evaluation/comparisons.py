@@ -64,6 +64,9 @@ class Estimate:
         Probability of a mean at least as far from 0, were the true one 0; two-sided.
     reason
         Why there is no interval; empty where there is one.
+    images_low, images_high
+        Where too few divisions are the only reason: ends of the interval for *these* networks on other images. It says
+        nothing of what another training would give.
     """
 
     mean: float
@@ -77,6 +80,8 @@ class Estimate:
     freedom: float | None = None
     p: float | None = None
     reason: str = ""
+    images_low: float | None = None
+    images_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +151,18 @@ def estimate_mean(scores: Scored, *, overlap: float = OVERLAP, level: float = LE
     values = np.array([scores[key] for key in keys], dtype=np.float64)
     mean = math.fsum(values) / len(keys) if keys else math.nan
     found = Estimate(mean, len(divisions), len(images), len(keys))
-    if len(divisions) < 2:
-        return replace(found, reason=_too_few(found))
     where = (
         {name: number for number, name in enumerate(divisions)},
         {name: number for number, name in enumerate(images)},
     )
     division = np.array([where[0][name] for name, _ in keys])
     image = np.array([where[1][name] for _, name in keys])
-    means = np.bincount(division, values) / np.bincount(division)
-    found = replace(found, spread=float(means.std(ddof=1)))
+    if len(divisions) > 1:
+        means = np.bincount(division, values) / np.bincount(division)
+        found = replace(found, spread=float(means.std(ddof=1)))
     if reason := _too_few(found):
-        return replace(found, reason=reason)
+        found = replace(found, reason=reason)
+        return found if len(images) < MIN_IMAGES else _with_images(found, values, image, level)
     if float(np.ptp(values)) < 1e-12:  # the rounding of a difference
         return replace(found, reason="all values are equal to the last digit")
     error, freedom = standard_error(values, division, image, overlap=overlap)
@@ -274,6 +279,15 @@ def _with_interval(found: Estimate, error: float, freedom: float, level: float) 
     reach = float(stdtrit(freedom, (1 + level) / 2)) * error
     p = min(1.0, 2 * float(stdtr(freedom, -abs(found.mean) / error)))
     return replace(found, low=found.mean - reach, high=found.mean + reach, error=error, freedom=freedom, p=p)
+
+
+def _with_images(found: Estimate, values: Floats, image: Whole, level: float) -> Estimate:
+    """Add the t interval over images, each with its mean: networks are fixed, and images independent of each other."""
+    from scipy.special import stdtrit
+
+    means = np.bincount(image, values) / np.bincount(image)
+    reach = float(stdtrit(means.size - 1, (1 + level) / 2) * means.std(ddof=1) / math.sqrt(means.size))
+    return replace(found, images_low=found.mean - reach, images_high=found.mean + reach)
 
 
 def _too_few(found: Estimate) -> str:

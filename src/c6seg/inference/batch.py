@@ -8,10 +8,12 @@ import os
 import re
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from c6seg import runtime
 from c6seg.cluster import Resources
@@ -20,7 +22,7 @@ from c6seg.data.images import find_images, image_name
 from c6seg.errors import DataError, ImageNotFoundError, UsageError
 from c6seg.inference.budget import decide_mb, fixed_budget
 from c6seg.inference.journal import Journal, open_journal
-from c6seg.inference.making import OUTPUTS, Hints, Maker, why_not
+from c6seg.inference.making import OUTPUTS, Entry, Hints, Maker, why_not
 from c6seg.inference.outlining import ROOMS, Outlines, check_exports
 from c6seg.inference.read_ahead import ReadAhead
 from c6seg.inference.segmenter import Segmenter
@@ -200,6 +202,14 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+class _Image(NamedTuple):
+    """An image that is segmented, and will be written."""
+
+    path: Path
+    entry: Future[Entry]
+    known: bool = False
+
+
 class _Batch:
     """One run over a list of images."""
 
@@ -210,25 +220,61 @@ class _Batch:
         self.total = total
 
     def run(self, paths: Sequence[Path], journal: Journal) -> BatchResult:
+        """Do the images here; while one is segmented, the one before it is written and the file after it is read."""
         result = BatchResult(self.folder)
+        begun: deque[_Image] = deque()
         try:
-            with ReadAhead(paths) as ahead:
+            with ReadAhead(paths) as ahead, ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
                 for number, path in enumerate(paths):
                     self.progress(number, self.total, path.name)
-                    try:
-                        entry, known = self._image(path, number, ahead, journal)
-                        self.outlines.add(path, entry)
-                    except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
-                        result.failures.append((str(path), why_not(error, path)))
-                        continue
-                    result.rows.extend(entry["rows"])
-                    result.inputs.append({"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}})
-                    result = replace(result, resumed=result.resumed + known)
+                    begun.append(self._begin(path, number, ahead, journal, writer))
+                    while len(begun) > 1 or (begun and begun[0].entry.done()):
+                        result = self._take(begun.popleft(), journal, result)
+            while begun:
+                result = self._take(begun.popleft(), journal, result)
             self.progress(self.total, self.total, "")
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # the writer has come to its end
+            while begun:
+                result = self._take(begun.popleft(), journal, result)
             self.outlines.abandon()
             result = replace(result, interrupted=True)
         return result
+
+    def _begin(self, path: Path, number: int, ahead: ReadAhead, journal: Journal, writer: ThreadPoolExecutor) -> _Image:
+        """Segment one image and have it written, or find it done."""
+        entry: Future[Entry] = Future()
+        try:
+            name = image_name(path)
+            digest = ahead.sha256(number)
+            known = journal.find(name, digest, self.folder)
+            if known is not None:
+                entry.set_result(known)
+                return _Image(path, entry, known=True)
+            self.outlines.drop(name)
+
+            def tell(part: float) -> None:
+                self.progress(number + part, self.total, path.name)
+
+            entry = writer.submit(self.maker.begin(path, digest, journal, tell=tell))
+        except Exception as error:  # noqa: BLE001 (it is raised again when the image is taken)
+            entry.set_exception(error)
+        return _Image(path, entry)
+
+    def _take(self, image: _Image, journal: Journal, result: BatchResult) -> BatchResult:
+        """Take an image into the result, or why there is none."""
+        path = image.path
+        try:
+            try:
+                entry = image.entry.result()
+            except DataError:  # a file that turned bad leaves no old result
+                journal.forget(image_name(path))
+                self.maker.clear(image_name(path))
+                raise
+            self.outlines.add(path, entry)
+        except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
+            result.failures.append((str(path), why_not(error, path)))
+            return result
+        return self._with(path, entry, result, known=image.known)
 
     def run_on(self, cluster: tuple[str, Resources], paths: Sequence[Path], journal: Journal) -> BatchResult:
         """Do the images on a cluster; the results are in the order of the images, as from here."""
@@ -251,12 +297,12 @@ class _Batch:
         for path in paths:
             found = made.get(str(path.absolute()))
             if found is not None:
-                result = self._take(path, found, result)
+                result = self._take_made(path, found, result)
         if interrupted:
             self.outlines.abandon()
         return result
 
-    def _take(self, path: Path, made: Made, result: BatchResult) -> BatchResult:
+    def _take_made(self, path: Path, made: Made, result: BatchResult) -> BatchResult:
         """Take an image of a cluster into the result."""
         if not made.known:
             self.outlines.drop(image_name(path))
@@ -268,25 +314,9 @@ class _Batch:
         except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
             result.failures.append((str(path), why_not(error, path)))
             return result
-        result.rows.extend(made.entry["rows"])
-        result.inputs.append({"path": str(path), **{key: made.entry[key] for key in ("sha256", "seconds")}})
-        return replace(result, resumed=result.resumed + made.known)
+        return self._with(path, made.entry, result, known=made.known)
 
-    def _image(self, path: Path, number: int, ahead: ReadAhead, journal: Journal) -> tuple[dict[str, Any], bool]:
-        """Make one image, or find it done; say which."""
-        name = image_name(path)
-        digest = ahead.sha256(number)
-        known = journal.find(name, digest, self.folder)
-        if known is not None:
-            return known, True
-        self.outlines.drop(name)
-
-        def tell(part: float) -> None:
-            self.progress(number + part, self.total, path.name)
-
-        try:
-            return self.maker.make(path, digest, journal, tell=tell), False
-        except DataError:  # a file that turned bad leaves no old result
-            journal.forget(name)
-            self.maker.clear(name)
-            raise
+    def _with(self, path: Path, entry: Entry, result: BatchResult, *, known: bool) -> BatchResult:
+        result.rows.extend(entry["rows"])
+        result.inputs.append({"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}})
+        return replace(result, resumed=result.resumed + known)

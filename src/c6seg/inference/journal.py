@@ -12,6 +12,7 @@ import errno
 import io
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +27,7 @@ ERRORS = "backslashreplace"
 
 
 class Journal:
-    """What is done in one output folder, under one set of options.
+    """What is done in one output folder, under one set of options. Threads may share it.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ class Journal:
         self._file = file
         self._entries = entries
         self._torn = False
+        self._lock = threading.Lock()
         self.dropped = dropped
 
     @property
@@ -58,19 +60,22 @@ class Journal:
 
     def begin(self, name: str) -> None:
         """Say that the outputs of an image are about to change."""
-        self._entries.pop(name, None)
-        self._append({"name": name, "state": "begun"})
+        with self._lock:
+            self._entries.pop(name, None)
+            self._append({"name": name, "state": "begun"})
 
     def done(self, name: str, details: Mapping[str, Any]) -> None:
         """Say that all outputs of an image have their final names."""
         event = {"name": name, "state": "done", **details}
-        self._append(event)
-        self._entries[name] = event
+        with self._lock:
+            self._append(event)
+            self._entries[name] = event
 
     def forget(self, name: str) -> None:
         """Say that an image of this name has no outputs any more."""
-        self._entries.pop(name, None)
-        self._append({"name": name, "state": "gone"})
+        with self._lock:
+            self._entries.pop(name, None)
+            self._append({"name": name, "state": "gone"})
 
     def check(self, folder: Path) -> None:
         """Look whether what is written still arrives in the folder.

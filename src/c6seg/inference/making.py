@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ Hints = Callable[[str], tuple[str | None, float | None]]
 
 Entry = dict[str, Any]
 """What the journal keeps of a finished image: ``sha256``, ``seconds``, ``rows``, ``outputs``."""
+
+Written = tuple[list[dict[str, Any]], list[str]]
+"""Rows of an image, and its outputs below the folder."""
+
+LATER_PX = 25_000_000
+"""Larger images are written before the next one is read, so that two of them do not lie in memory at a time."""
 
 
 class Maker:
@@ -64,7 +71,23 @@ class Maker:
         tell: Callable[[float], None] | None = None,
         ready: Callable[[], None] | None = None,
     ) -> Entry:
-        """Segment an image, write its outputs and tell the journal.
+        """Segment an image, write its outputs and tell the journal; parameters and errors as in :meth:`begin`."""
+        return self.begin(path, digest, journal, details=details, tell=tell, ready=ready)()
+
+    def begin(
+        self,
+        path: Path,
+        digest: str,
+        journal: Journal,
+        *,
+        details: Mapping[str, Any] | None = None,
+        tell: Callable[[float], None] | None = None,
+        ready: Callable[[], None] | None = None,
+    ) -> Callable[[], Entry]:
+        """Segment an image; the function that is returned writes its outputs and tells the journal.
+
+        The function may be called in another thread, while the next image is segmented. Series and large images are
+        written while they are segmented, as they do not lie in memory whole; for them it has little left to do.
 
         Parameters
         ----------
@@ -91,25 +114,45 @@ class Maker:
         name = image_name(path)
         started = time.monotonic()
 
-        def begin() -> None:
+        def first() -> None:
             if ready is not None:
                 ready()
             journal.begin(name)
 
+        write = self._segmented(path, name, first, tell)
+        taken = time.monotonic() - started
+
+        def finish() -> Entry:
+            resumed = time.monotonic()
+            rows, outputs = write()
+            self.clear(name, keep=outputs)
+            seconds = round(taken + time.monotonic() - resumed, 3)
+            entry = {"sha256": digest, "seconds": seconds, "rows": rows, "outputs": outputs, **(details or {})}
+            journal.done(name, entry)
+            return entry
+
+        return finish
+
+    def _segmented(
+        self, path: Path, name: str, first: Callable[[], None], tell: Callable[[float], None] | None
+    ) -> Callable[[], Written]:
+        """Segment an image, and give what writes its outputs, or gives them where they are written already."""
         reader = open_rows(path, max_pixels=self.segmenter.config.max_pixels)
         if reader is not None:
             with reader:
-                rows, outputs = self._large(name, reader, begin, tell)
-        else:
-            frames = probe(path, max_pixels=self.segmenter.config.max_pixels).frames
-            found = self._segmentations(path, frames, tell)
-            make = self._single if frames == 1 else self._series
-            rows, outputs = make(name, found, frames, begin)
-        self.clear(name, keep=outputs)
-        seconds = round(time.monotonic() - started, 3)
-        entry = {"sha256": digest, "seconds": seconds, "rows": rows, "outputs": outputs, **(details or {})}
-        journal.done(name, entry)
-        return entry
+                written = self._large(name, reader, first, tell)
+            return lambda: written
+        frames = probe(path, max_pixels=self.segmenter.config.max_pixels).frames
+        pictures = self._segmentations(path, frames, tell)
+        if frames > 1:
+            written = self._series(name, pictures, frames, first)
+            return lambda: written
+        ((frame, found),) = pictures
+        write = partial(self._single, name, frame, found, first)
+        if found.mask.size <= LATER_PX:
+            return write
+        written = write()
+        return lambda: written
 
     def rename(self, old: str, entry: Entry, path: Path, journal: Journal, details: Mapping[str, Any]) -> Entry:
         """Give the outputs of an image the name that its file has now.
@@ -164,11 +207,8 @@ class Maker:
             else:
                 path.unlink(missing_ok=True)
 
-    def _single(
-        self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, begin: Callable[[], None]
-    ) -> tuple[list[dict[str, Any]], list[str]]:
-        ((frame, found),) = pictures
-        begin()
+    def _single(self, name: str, frame: Frame, found: Segmentation, first: Callable[[], None]) -> Written:
+        first()
         outputs = [f"masks/{name}.png"]
         write_mask(self.folder / outputs[0], found.mask, self._reported(found))
         labels = objects_of(frame, found, self.segmenter)
@@ -177,7 +217,7 @@ class Maker:
             write_overlay(self.folder / outputs[1], frame.pixels, without_seams(found.mask, labels), found.clusters)
         if labels is not None:
             outputs.append(f"objects/{name}.tif")
-            with _pages(self.folder / outputs[-1], frames) as write:
+            with _pages(self.folder / outputs[-1], 1) as write:
                 write(_numbers(labels))
         well, time_h = self.hints(name)
         figures = measure_objects(labels, found.pixel_size_um)
@@ -185,10 +225,10 @@ class Maker:
         return [measurement_row(found, well=well, time_h=time_h, objects=figures)], outputs
 
     def _series(
-        self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, begin: Callable[[], None]
-    ) -> tuple[list[dict[str, Any]], list[str]]:
+        self, name: str, pictures: Iterator[tuple[Frame, Segmentation]], frames: int, first: Callable[[], None]
+    ) -> Written:
         """Write the pages as they come: a long series never lies in memory whole."""
-        begin()
+        first()
         rows = []
         well, _ = self.hints(name)  # a name cannot say when each frame was taken
         outputs = [f"masks/{name}.tif"]
@@ -215,8 +255,8 @@ class Maker:
         return rows, outputs
 
     def _large(
-        self, name: str, reader: RowReader, begin: Callable[[], None], tell: Callable[[float], None] | None
-    ) -> tuple[list[dict[str, Any]], list[str]]:
+        self, name: str, reader: RowReader, first: Callable[[], None], tell: Callable[[float], None] | None
+    ) -> Written:
         """Write an image that is read by rows; neither it nor its mask lies in memory whole."""
         if self.segmenter.config.clusters != "include":  # what cells look like is known when all of them were seen
             raise ImageTooLargeError(
@@ -230,7 +270,7 @@ class Maker:
             )
         image = LargeImage(self.segmenter, reader, name, tell)
         announce(forecast(self.segmenter, reader, image.plan, name))
-        begin()
+        first()
         outputs = [f"masks/{name}.tif"]
         write_mask_rows(self.folder / outputs[0], image.mask(max_side_px=MAX_SIDE_PX), reader.size_hw)
         found = image.result()

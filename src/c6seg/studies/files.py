@@ -10,6 +10,7 @@ from c6seg.config_files import find_file, load_config, shipped_names, validate
 from c6seg.errors import ConfigError
 from c6seg.studies.grid import check_settings
 from c6seg.studies.spec import DataSpec, PictureSpec, ScoreSpec, StageSpec, StudySpec
+from c6seg.studies.spec_checks import check_names
 
 FOLDER = Path(__file__).parent / "paper"
 
@@ -37,6 +38,7 @@ def load_study(name_or_file: str | Path, overrides: list[str] | None = None) -> 
     path = find_file(name_or_file, FOLDER, what="study")
     _check_parts(path)
     spec = load_config(StudySpec, path, overrides)
+    check_names(spec, where=str(path))
     check_settings(spec, where=str(path))
     return spec.model_copy(update={"include": tuple(_beside(path, name) for name in spec.include)})
 

@@ -193,8 +193,13 @@ def _words(row: ScoreRow) -> str:
     return f"{configuration}; {row.split}, image '{row.image}', input {row.input_size}, scored at {row.score_size}"
 
 
+def is_name(text: object) -> bool:
+    """Whether something can be a name in the table of scores: a text of one line without spaces around it."""
+    return isinstance(text, str) and bool(text) and text == text.strip() and "\n" not in text and "\r" not in text
+
+
 def _check_name(text: str, what: str) -> None:
-    if not isinstance(text, str) or not text or text != text.strip() or "\n" in text or "\r" in text:
+    if not is_name(text):
         raise UsageError(f"{text!r} cannot be the {what}: it must be a text of one line without spaces around it.")
 
 

@@ -182,11 +182,7 @@ class StudySpec(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> StudySpec:
-        from c6seg.studies.spec_checks import check_factors, check_report
-
-        check_factors(self)
         self._check_grids()
-        check_report(self)
         named = [("train_on", self.train_on)] if self.train_on else []
         named += [(f"stages.{name}.data", stage.data) for name, stage in self.stages.items()]
         named += [("tests", test.data) for test in self.tests if test.data is not None]

@@ -1,50 +1,54 @@
-"""Names in a study file that its tables and its report must be able to use: wrong ones would show after all trainings.
-
-The functions raise a :class:`ValueError`, of which the reading of the file makes a message.
-"""
+"""Names in a study file that its tables and its report must be able to use: wrong ones would show after training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from c6seg.config import format_size, parse_size
-from c6seg.errors import did_you_mean
+from c6seg.errors import ConfigError, did_you_mean
 from c6seg.studies.published import published
-from c6seg.studies.scores import FIXED
+from c6seg.studies.scores import FIXED, is_name
 from c6seg.studies.spec import TESTED_ON, TRAINED, StudySpec
 from c6seg.studies.summary import INPUT_SIZE
 
 
-def check_factors(spec: StudySpec) -> None:
-    """Refuse factors and values that cannot be names in the table of scores.
+def check_names(spec: StudySpec, *, where: str) -> None:
+    """Refuse factors and values that cannot be names in the table of scores, and what the report would not find.
+
+    Parameters
+    ----------
+    where
+        Name of the file, for the message.
 
     Raises
     ------
-    ValueError
-        A factor is called like a column, or a name is empty or has spaces around it.
+    ConfigError
+        A factor is called like a column, or a name is empty or has spaces around it; or ``report`` names an unknown
+        factor, value or table: the nearest one is offered.
     """
+    try:
+        _check_factors(spec)
+        _check_report(spec)
+    except ConfigError as error:
+        raise ConfigError(f"In '{where}': {error}") from error
+
+
+def _check_factors(spec: StudySpec) -> None:
     for factor, levels in spec.factors.items():
         if factor in {*FIXED, TESTED_ON}:
-            raise ValueError(
+            raise ConfigError(
                 f"a factor may not be called '{factor}', as the table of scores has such a column: call it otherwise "
-                "and name its values, such as factors: {size: {small: {input_size: 256x256}}}"
+                "and name its values, such as factors: {size: {small: {input_size: 256x256}}}."
             )
         for text in (factor, *levels):
-            if not text or text != text.strip() or "\n" in text or "\r" in text:
-                raise ValueError(
+            if not is_name(text):
+                raise ConfigError(
                     f"{text!r} in factor {factor!r} cannot be a name: it must be a text of one line without spaces "
-                    "around it"
+                    "around it."
                 )
 
 
-def check_report(spec: StudySpec) -> None:
-    """Refuse what the report would not find.
-
-    Raises
-    ------
-    ValueError
-        An unknown factor, value or table; the nearest one is offered.
-    """
+def _check_report(spec: StudySpec) -> None:
     told = spec.report
     values = {factor: list(levels) for factor, levels in spec.factors.items()}
     if len({test.data or "" for test in spec.tests}) > 1:
@@ -69,15 +73,15 @@ def check_report(spec: StudySpec) -> None:
 def _check(given: Iterable[str], known: Mapping[str, object] | Sequence[str], what: str) -> None:
     for name in given:
         if name not in known:
-            raise ValueError(did_you_mean(name, known, what=what))
+            raise ConfigError(did_you_mean(name, known, what=what))
 
 
 def _check_size_factor(spec: StudySpec, factor: str) -> None:
     _check([factor], spec.factors, "factor in report.size_factor")
     for value in spec.factors[factor]:
         if not value.isdecimal():
-            raise ValueError(
-                f"report.size_factor: value '{value}' of {factor} is no number of training images, such as 15"
+            raise ConfigError(
+                f"report.size_factor: value '{value}' of {factor} is no number of training images, such as 15."
             )
 
 

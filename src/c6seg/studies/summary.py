@@ -210,7 +210,15 @@ def _drop_lone_group(found: dict[tuple[str, Sizes, Configuration], Scores], grou
 
 
 def within_scores(estimate: Estimate) -> Estimate:
-    """Keep the interval of a mean Dice inside 0 and 1."""
-    if estimate.low is None or estimate.high is None:
-        return estimate
-    return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high))
+    """Keep the intervals of a mean Dice inside 0 and 1."""
+
+    def inside(value: float | None) -> float | None:
+        return None if value is None else min(1.0, max(0.0, value))
+
+    return replace(
+        estimate,
+        low=inside(estimate.low),
+        high=inside(estimate.high),
+        images_low=inside(estimate.images_low),
+        images_high=inside(estimate.images_high),
+    )

@@ -115,10 +115,16 @@ def score(value: float | None, digits: int = 3) -> str:
 
 
 def with_interval(found: Estimate, digits: int = 3) -> str:
-    """Write ``0.940 [0.931, 0.949]``, or the mean alone where there is no interval."""
+    """Write ``0.940 [0.931, 0.949]``; ``0.940 (images: 0.931 to 0.949)`` where it is for these networks alone."""
+    if found.images_low is not None:
+        return f"{score(found.mean, digits)} ({_over_images(found, digits)})"
     if found.low is None or found.high is None:
         return score(found.mean, digits)
     return f"{score(found.mean, digits)} [{score(found.low, digits)}, {score(found.high, digits)}]"
+
+
+def _over_images(found: Estimate, digits: int) -> str:
+    return f"images: {score(found.images_low, digits)} to {score(found.images_high, digits)}"
 
 
 def size_words(sizes: Sizes) -> str:
@@ -210,6 +216,8 @@ def _compact_note(arms: Sequence[Arm], info: StudyInfo) -> str:
     parts = ["Mean with its 95 % interval."] if known else ["Mean."] if without else []
     if without:
         parts.append(f"{'Some have no interval' if known else 'No interval'}: {' / '.join(without[:3])}.")
+    if any(arm.estimate.images_low is not None for arm in arms):
+        parts.append("'images': 95 % interval for these networks on other images; it says nothing of other trainings.")
     if any(arm.partial and arm.scores for arm in arms):
         parts.append("In round brackets: scores so far of those planned.")
     found = [paper for arm in arms if (paper := _published(arm, info))]
@@ -225,7 +233,8 @@ def _remark(arm: Arm) -> str:
         return "no score yet" if arm.expected else "no score"
     partial = f"partial: {len(arm.scores)} of {arm.expected} scores" if arm.partial else ""
     reason = f"no interval: {arm.estimate.reason}" if arm.estimate.reason else ""
-    return "; ".join(part for part in (partial, reason) if part)
+    fixed = f"these networks, {_over_images(arm.estimate, 4)}" if arm.estimate.images_low is not None else ""
+    return "; ".join(part for part in (partial, reason, fixed) if part)
 
 
 def _published(arm: Arm, info: StudyInfo) -> Published | None:
