@@ -96,14 +96,14 @@ def main() -> None:
         place = Path(folder)
         size_hw, many = ((256, 256), 3) if options.quick else (SIZE_HW, 50)
         count, rounds = (2, 1) if options.quick else (options.images, options.rounds)
-        images = {number: pictures(place / f"images-{number}", number, size_hw) for number in (1, count)}
+        beside = [part for part in ("all-cores", "one-core") if part in parts]
+        images = {number: pictures(place / f"images-{number}", number, size_hw) for number in (1, count) if beside}
         bundles = {"MobileNetV2": open_bundle(options.model)}
         if set(parts) != {"share"}:
             bundles["VGG19"] = small_vgg(place / "vgg", quick=options.quick)
-        for part, name in (("all-cores", "all cores"), ("one-core", "one core")):
-            if part in parts:
-                report.say(f"### {size_hw[1]}x{size_hw[0]}, {name}\n")
-                beside_torch(report, bundles, images, place, rounds, one_core=part == "one-core")
+        for part in beside:
+            report.say(f"### {size_hw[1]}x{size_hw[0]}, {part.replace('-', ' ')}\n")
+            beside_torch(report, bundles, images, place, rounds, one_core=part == "one-core")
         if "share" in parts:
             share_of_engine(report, bundles["MobileNetV2"], pictures(place / "many", many, size_hw), place)
         if "product" in parts:
