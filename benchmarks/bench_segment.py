@@ -39,6 +39,7 @@ from common import SPLIT, Measured, Report, measure, parser, shared
 PRECISIONS = ("f32", "bf16")
 SIZE_HW = (1952, 2592)
 PARTS = ("all-cores", "one-core", "share", "product")
+ENCODERS = ("MobileNetV2", "VGG19")
 
 AS_A_USER_WOULD = """
 import json, os, sys
@@ -89,21 +90,26 @@ def main() -> None:
     arguments.add_argument(
         "--part", choices=PARTS, action="append", help="all-cores, one-core, share or product; repeatable; all of them"
     )
+    arguments.add_argument(
+        "--encoder", choices=ENCODERS, action="append", help="beside torch: these; repeatable; MobileNetV2 and VGG19"
+    )
+    arguments.add_argument("--many", type=int, default=50, metavar="N", help="images of --part share")
     options = arguments.parse_args()
-    parts = options.part or PARTS
+    parts, encoders = options.part or PARTS, options.encoder or ENCODERS
     report = Report("Segmenting, beside torch")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        size_hw, many = ((256, 256), 3) if options.quick else (SIZE_HW, 50)
+        size_hw, many = ((256, 256), 3) if options.quick else (SIZE_HW, options.many)
         count, rounds = (2, 1) if options.quick else (options.images, options.rounds)
         beside = [part for part in ("all-cores", "one-core") if part in parts]
         images = {number: pictures(place / f"images-{number}", number, size_hw) for number in (1, count) if beside}
         bundles = {"MobileNetV2": open_bundle(options.model)}
-        if set(parts) != {"share"}:
+        if "product" in parts or (beside and "VGG19" in encoders):
             bundles["VGG19"] = small_vgg(place / "vgg", quick=options.quick)
         for part in beside:
             report.say(f"### {size_hw[1]}x{size_hw[0]}, {part.replace('-', ' ')}\n")
-            beside_torch(report, bundles, images, place, rounds, one_core=part == "one-core")
+            chosen = {name: bundle for name, bundle in bundles.items() if name in encoders}
+            beside_torch(report, chosen, images, place, rounds, one_core=part == "one-core")
         if "share" in parts:
             share_of_engine(report, bundles["MobileNetV2"], pictures(place / "many", many, size_hw), place)
         if "product" in parts:
