@@ -366,3 +366,36 @@ def test_two_processes_that_start_at_once(tiny_bundle: Path, tmp_path: Path) -> 
     assert [process.returncode for process in running] == [0, 0]
     assert len(set(said[0] + said[1])) == 1
     assert len(said[0]) == len(said[1]) == 10
+
+
+BOUND = """
+import contextlib, os, sys, threading
+from pathlib import Path
+import numpy as np
+from c6seg.inference.engine_openvino import OpenVinoEngine
+from c6seg.models.bundle import open_bundle
+
+engine = OpenVinoEngine(open_bundle().onnx_path, threads=1, cache=Path(sys.argv[1]))
+work = threading.Thread(target=engine.run, args=(np.zeros((1, 3, 512, 512), np.float32),))
+seen, looks = set(), 0
+work.start()
+while work.is_alive():  # threads are bound while they work
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            seen.add(len(os.sched_getaffinity(int(task.name))))
+    looks += 1
+    work.join(0.005)
+print(looks > 5, *seen)
+"""
+
+
+@pytest.mark.parametrize("start", ["compiled", "from the cache"])
+def test_threads_are_not_bound_to_cores(start: str, tmp_path: Path) -> None:
+    """Two processes of one thread each would share the first core; see the cluster benchmark."""
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs Linux and two processors")
+    for _ in range(1 if start == "compiled" else 2):
+        done = subprocess.run(
+            [sys.executable, "-c", BOUND, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
+        )
+    assert done.stdout.split() == ["True", str(len(os.sched_getaffinity(0)))]

@@ -96,8 +96,11 @@ class OpenVinoEngine:
         self._target = _find(self._core, device)
         hint = _hint(self._target, "auto" if self._int8 else precision)
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None and device == "cpu":
-            self._options["INFERENCE_NUM_THREADS"] = int(threads)
+        if device == "cpu":
+            # by default every process binds its threads to the first cores: two of one thread would share one core
+            self._options["ENABLE_CPU_PINNING"] = False
+            if threads is not None:
+                self._options["INFERENCE_NUM_THREADS"] = int(threads)
         self._request: Any = self._start()
         if precision == "bf16" != self.precision:
             runtime.logger.warning("this processor does not multiply bfloat16: %s is used", self.precision)
