@@ -1,16 +1,18 @@
-"""Scaling on a Ray cluster: overhead per unit of work, and throughput of ``segment`` on 1 and 2 workers of one core.
+"""Scaling on a Ray cluster: overhead per unit of work, the driver's own work, and throughput of ``segment``.
 
-Starts its own cluster of several nodes on this machine, on the loopback address. The throughput means something only on
-a machine with two free cores: the load before each measurement is told.
+The throughput is that of 1 and 2 workers of one core, and means something only on a machine with two free cores: the
+load before each measurement is told. Starts its own cluster of several nodes on this machine, on the loopback address.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 from common import ROOT, Report, parser
@@ -18,24 +20,32 @@ from common import ROOT, Report, parser
 sys.path.insert(0, str(ROOT / "tests"))
 
 from c6seg.cluster import Resources, connected, each
+from c6seg.config import SegmentConfig
+from c6seg.data.images import find_images, probe, read_image
 from c6seg.data.synthetic import write_dataset
 from c6seg.inference.batch import segment_images
+from c6seg.inference.journal import open_journal
+from c6seg.inference.segmenter import Segmenter
+from c6seg.inference.tables import measurement_row
 from cluster_tools import ray_nodes
 
 IMAGES, IMAGES_QUICK, DISTINCT = 480, 96, 8
 SIZE_HW = (1022, 1024)
+DRIVER_IMAGES = 2000
 PLAN_IMAGES, PLAN_NODES, PLAN_CORES, PLAN_SHARD = 1_000_000, 100, 16, 16
 
 
 def main() -> None:
     """Tell overhead, throughput, and what a million images on a hundred nodes would take by these figures."""
     options_of = parser(__doc__ or "")
-    options_of.add_argument("--part", choices=("all", "overhead", "segment"), default="all", help="which")
+    options_of.add_argument("--part", choices=("all", "overhead", "driver", "segment"), default="all", help="which")
     options = options_of.parse_args()
     report = Report("Scaling on a Ray cluster")
+    if options.part in {"all", "driver"}:
+        driver(report, options.model, 200 if options.quick else DRIVER_IMAGES)
     counts = [10] if options.part == "segment" else [10, 100, 1000] if options.quick else [10, 100, 1000, 10_000]
-    per_unit = overhead(report, counts)
-    if options.part != "overhead":
+    per_unit = 0.0 if options.part == "driver" else overhead(report, counts)
+    if options.part in {"all", "segment"}:
         segmenting(report, options.model, IMAGES_QUICK if options.quick else IMAGES, per_unit)
     if options.out:
         options.out.write_text("\n".join(report.lines) + "\n", encoding="utf-8")
@@ -61,6 +71,34 @@ def overhead(report: Report, counts: list[int]) -> float:
             rows.append([f"{count}", f"{seconds:.2f}", f"{1000 * per_unit:.2f}"])
     report.table(("dummy units", "s in all", "ms per unit"), rows)
     return per_unit
+
+
+def driver(report: Report, model: str, images: int) -> None:
+    """Tell what the one driver does for each image besides handing it out, and what that means for many."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw(folder, images)
+        paths = find_images([folder / "images"])
+        segmenter = Segmenter(model, SegmentConfig(scale="pixel-size"))
+        found = segmenter.segment(read_image(paths[0]))
+        entry = {"sha256": "0" * 64, "seconds": 1.0, "rows": [measurement_row(found)], "outputs": ["masks/a.png"]}
+        steps = {}
+        started = time.perf_counter()
+        for path in paths:
+            probe(path)
+        steps["header of each image, where its scale must be found"] = time.perf_counter() - started
+        with open_journal(folder, "0") as journal:
+            started = time.perf_counter()
+            for path in paths:
+                journal.done(path.stem, entry)
+            steps["line of the journal, synced"] = time.perf_counter() - started
+        tracemalloc.start()
+        kept = [json.loads(json.dumps(entry)) for _ in paths]
+        memory = tracemalloc.get_traced_memory()[0] / len(kept)
+        tracemalloc.stop()
+    rows = [[step, f"{1000 * s / images:.2f}", f"{s / images * PLAN_IMAGES / 60:.0f}"] for step, s in steps.items()]
+    report.table(("the driver, for each image", "ms", f"min for {PLAN_IMAGES}"), rows)
+    report.say(f"Rows of {PLAN_IMAGES} images take {memory * PLAN_IMAGES / 1e9:.1f} GB ({images} were measured).\n")
 
 
 def segmenting(report: Report, model: str, images: int, per_unit: float) -> None:

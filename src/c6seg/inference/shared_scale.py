@@ -40,6 +40,8 @@ def share_scales(segmenter: Segmenter, paths: Sequence[Path]) -> None:
     """
     for another in segmenter.further:
         share_scales(another, paths)
+    if not segmenter.must_find_scale(None):  # then no image has to be opened for it
+        return
     groups: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for path in paths:
         try:
