@@ -270,12 +270,20 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     assert re.search(r"extra \[moon\] +missing\n +-> pip install 'c6seg\[moon\]'", out)
 
 
+# tests that a shell runs in the background ignore Ctrl-C, and so would all that they start
+LISTENING = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
 def test_ctrl_c_is_130_and_keeps_what_is_done(images: Path, tmp_path: Path, tiny_bundle: Path) -> None:
     picture = Image.open(images / "Phase_B1_1_00d01h00m.png").resize((300, 300))
     for number in range(400):
         picture.save(images / f"more{number}.png")
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "c6seg", "segment", str(images), "--out", str(out), "--model", str(tiny_bundle)]
+    verb = ["-m", "c6seg", "segment", str(images), "--out", str(out), "--model", str(tiny_bundle)]
+    command = [sys.executable, "-c", LISTENING, *verb]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     ) as process:
