@@ -75,7 +75,7 @@ def test_half_precision_weights_give_the_same_within_their_rounding(
 
 def test_bf16_stays_close(tiny_bundle: Path, batch: np.ndarray) -> None:
     engine = OpenVinoEngine(tiny_bundle / "model.onnx", precision="bf16", threads=1)
-    assert engine.precision == "bf16"
+    assert engine.precision == choose_precision("auto")  # bf16 where the processor has it
     assert np.abs(engine.run(batch) - reference(tiny_bundle / "weights.safetensors", batch)).max() < 0.05
 
 
