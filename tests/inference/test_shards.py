@@ -107,9 +107,9 @@ def test_the_workers_of_a_node_share_its_memory(tiny_bundle, pictures, tmp_path,
     monkeypatch.setattr("c6seg.machine.available_memory_mb", lambda: 20_000.0)
     segment_images(pictures / "p00.png", tmp_path / "here", model=tiny_bundle)
     seen = []
-    right = shards.Maker.make
+    right = shards.Maker.begin
     monkeypatch.setattr(
-        shards.Maker, "make", lambda *args, **options: seen.append(most_mb()) or right(*args, **options)
+        shards.Maker, "begin", lambda *args, **options: seen.append(most_mb()) or right(*args, **options)
     )
     segment_images(pictures / "p00.png", tmp_path / "there", model=tiny_bundle, cluster=one_process)
     taken = [json.loads((tmp_path / out / "manifest.json").read_text())["memory_mb"] for out in ("here", "there")]

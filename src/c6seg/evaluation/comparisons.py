@@ -283,11 +283,9 @@ def _with_interval(found: Estimate, error: float, freedom: float, level: float) 
 
 def _with_images(found: Estimate, values: Floats, image: Whole, level: float) -> Estimate:
     """Add the t interval over images, each with its mean: networks are fixed, and images independent of each other."""
-    from scipy.special import stdtrit
-
     means = np.bincount(image, values) / np.bincount(image)
-    reach = float(stdtrit(means.size - 1, (1 + level) / 2) * means.std(ddof=1) / math.sqrt(means.size))
-    return replace(found, images_low=found.mean - reach, images_high=found.mean + reach)
+    judged = _with_interval(found, float(means.std(ddof=1)) / math.sqrt(means.size), means.size - 1, level)
+    return replace(found, images_low=judged.low, images_high=judged.high)
 
 
 def _too_few(found: Estimate) -> str:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ from c6seg import runtime
 from c6seg.cluster import Resources
 from c6seg.config import SegmentConfig
 from c6seg.data.images import find_images, image_name
-from c6seg.errors import DataError, ImageNotFoundError, UsageError
+from c6seg.errors import DataError, ImageNotFoundError, OutputError, UsageError
 from c6seg.inference.budget import decide_mb, fixed_budget
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import OUTPUTS, Entry, Hints, Maker, why_not
@@ -210,6 +211,13 @@ class _Image(NamedTuple):
     known: bool = False
 
 
+def _written(before: Future[Entry] | None) -> None:
+    """Wait for the image before: nothing is written beside it, and nothing after an output that could not be."""
+    error = before.exception() if before is not None else None
+    if isinstance(error, OutputError):
+        raise error
+
+
 class _Batch:
     """One run over a list of images."""
 
@@ -227,7 +235,8 @@ class _Batch:
             with ReadAhead(paths) as ahead, ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
                 for number, path in enumerate(paths):
                     self.progress(number, self.total, path.name)
-                    begun.append(self._begin(path, number, ahead, journal, writer))
+                    before = begun[-1].entry if begun else None
+                    begun.append(self._begin(path, number, ahead, journal, writer, before))
                     while len(begun) > 1 or (begun and begun[0].entry.done()):
                         result = self._take(begun.popleft(), journal, result)
             while begun:
@@ -240,8 +249,16 @@ class _Batch:
             result = replace(result, interrupted=True)
         return result
 
-    def _begin(self, path: Path, number: int, ahead: ReadAhead, journal: Journal, writer: ThreadPoolExecutor) -> _Image:
-        """Segment one image and have it written, or find it done."""
+    def _begin(
+        self,
+        path: Path,
+        number: int,
+        ahead: ReadAhead,
+        journal: Journal,
+        writer: ThreadPoolExecutor,
+        before: Future[Entry] | None,
+    ) -> _Image:
+        """Segment one image and have it written after the one before, or find it done."""
         entry: Future[Entry] = Future()
         try:
             name = image_name(path)
@@ -255,7 +272,8 @@ class _Batch:
             def tell(part: float) -> None:
                 self.progress(number + part, self.total, path.name)
 
-            entry = writer.submit(self.maker.begin(path, digest, journal, tell=tell))
+            ready = partial(_written, before)
+            entry = writer.submit(self.maker.begin(path, digest, journal, tell=tell, ready=ready))
         except Exception as error:  # noqa: BLE001 (it is raised again when the image is taken)
             entry.set_exception(error)
         return _Image(path, entry)
@@ -264,14 +282,11 @@ class _Batch:
         """Take an image into the result, or why there is none."""
         path = image.path
         try:
-            try:
-                entry = image.entry.result()
-            except DataError:  # a file that turned bad leaves no old result
+            entry = image.entry.result()
+        except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
+            if isinstance(error, DataError):  # a file that turned bad leaves no old result
                 journal.forget(image_name(path))
                 self.maker.clear(image_name(path))
-                raise
-            self.outlines.add(path, entry)
-        except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
             result.failures.append((str(path), why_not(error, path)))
             return result
         return self._with(path, entry, result, known=image.known)
@@ -309,14 +324,15 @@ class _Batch:
         if made.entry is None:
             result.failures.append((str(path), made.failure))
             return result
-        try:
-            self.outlines.add(path, made.entry)
-        except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
-            result.failures.append((str(path), why_not(error, path)))
-            return result
         return self._with(path, made.entry, result, known=made.known)
 
     def _with(self, path: Path, entry: Entry, result: BatchResult, *, known: bool) -> BatchResult:
+        """Add the outlines and the rows of an image."""
+        try:
+            self.outlines.add(path, entry)
+        except Exception as error:  # noqa: BLE001 (what concerns more than this image is raised again)
+            result.failures.append((str(path), why_not(error, path)))
+            return result
         result.rows.extend(entry["rows"])
         result.inputs.append({"path": str(path), **{key: entry[key] for key in ("sha256", "seconds")}})
         return replace(result, resumed=result.resumed + known)

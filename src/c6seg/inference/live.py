@@ -171,7 +171,7 @@ class LiveBatch:
             self._register(path, name, moved, before=twin)
             note = f"'{entry['path']}' is now called '{place}'; its results were renamed"
             return Added(name, "renamed", note, tuple(moved["rows"]))
-        made = self._maker.make(path, digest, self._journal, details=details, tell=tell, ready=ready)
+        made = self._maker.begin(path, digest, self._journal, details=details, tell=tell, ready=ready)()
         self._register(path, name, made)
         self._made.add(name)
         recall_scales(self.segmenter, made["rows"])

@@ -61,19 +61,6 @@ class Maker:
         self.segmenter = segmenter
         self.hints = hints or (lambda name: (None, None))
 
-    def make(
-        self,
-        path: Path,
-        digest: str,
-        journal: Journal,
-        *,
-        details: Mapping[str, Any] | None = None,
-        tell: Callable[[float], None] | None = None,
-        ready: Callable[[], None] | None = None,
-    ) -> Entry:
-        """Segment an image, write its outputs and tell the journal; parameters and errors as in :meth:`begin`."""
-        return self.begin(path, digest, journal, details=details, tell=tell, ready=ready)()
-
     def begin(
         self,
         path: Path,
@@ -102,7 +89,8 @@ class Maker:
         tell
             Called after each frame with the part of the image that is done.
         ready
-            Called before the first output is touched; an exception that it raises leaves everything as it was.
+            Called before the first output is touched, by whom that is; an exception that it raises leaves everything
+            as it was.
 
         Raises
         ------

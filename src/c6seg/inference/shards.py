@@ -163,7 +163,7 @@ def _do_image(path: Path, maker: Maker, known: Mapping[str, Entry]) -> Made:
         there = entry is not None and all((maker.folder / output).exists() for output in entry["outputs"])
         if entry is not None and there and entry.get("sha256") == digest:
             return Made(str(path), entry, known=True)
-        return Made(str(path), maker.make(path, digest, _Elsewhere()))
+        return Made(str(path), maker.begin(path, digest, _Elsewhere())())
     except OutputError:
         raise
     except Exception as error:

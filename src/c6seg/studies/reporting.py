@@ -72,7 +72,7 @@ def report_of(out: Path, spec: StudySpec) -> Report:
 def _as_run(spec: StudySpec, plan: Mapping[str, Any]) -> StudySpec:
     """Return the study that was run, with the words and the comparisons of its file."""
     try:
-        ran = StudySpec.model_validate(plan["study"])
+        ran = StudySpec.model_validate({**plan["study"], "report": {}})
     except ValueError as error:
         raise DataError(
             f"The plan of study '{spec.name}' was made by another version ({' '.join(str(error).split())}): run the "
