@@ -201,6 +201,34 @@ def test_two_inputs_of_one_name_are_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_overlay_of_an_image_is_not_that_of_another(tmp_path: Path, segmenter: Segmenter) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(cells(1)).save(folder / "x.bmp")
+    tifffile.imwrite(folder / "x.jpg.tif", cells(2))
+    for _ in range(2):
+        assert len(run(folder, tmp_path / "out", segmenter).rows) == 2
+        assert files(tmp_path / "out" / "overlays") == ["x.jpg", "x.jpg.jpg"]
+    tifffile.imwrite(folder / "x.jpg.tif", np.stack([cells(2), cells(3)]), photometric="minisblack")
+    with pytest.raises(UsageError, match=r"series '.*x\.jpg\.tif' and of '.*x\.bmp' would both be 'overlays/x\.jpg'"):
+        run(folder, tmp_path / "new", segmenter)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_link_to_nothing_is_a_failure_and_no_silence(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
+    (images / "dead.png").symlink_to(images / "gone.png")
+    result = run(images, tmp_path / "out", segmenter)
+    assert len(result.inputs) == 3
+    ((path, reason),) = result.failures
+    assert path.endswith("dead.png")
+    assert "No such file" in reason
+
+
+def test_an_empty_input_is_refused(tmp_path: Path, segmenter: Segmenter) -> None:
+    with pytest.raises(ImageNotFoundError, match="An input is empty"):
+        run("", tmp_path / "out", segmenter)
+
+
 def test_masks_of_images_that_are_not_given_any_more_are_named(
     images: Path, tmp_path: Path, segmenter: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -206,7 +206,7 @@ def test_too_large_for_another_format_is_said_with_words(tiny_bundle: Path, tmp_
     result = segment_images(tmp_path, tmp_path / "out", segmenter=segmenter)
     ((name, reason),) = result.failures
     assert name.endswith("scan.png")
-    assert "400x300 = 0 million pixels" in reason
+    assert "400x300 = 120000 pixels" in reason
     assert "Save it as a TIFF of one picture" in reason
     assert [row["image"] for row in result.rows] == ["other"]
 

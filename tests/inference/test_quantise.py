@@ -135,6 +135,8 @@ def test_wrong_use(
     bundle = open_bundle(tiny_bundle)
     with pytest.raises(OutputError, match="already a bundle"):
         quantise(bundle, images, made)
+    with pytest.raises(OutputError, match="something else of that name"):
+        quantise(bundle, tmp_path / "no images", images)
     with pytest.raises(UsageError, match="model itself lies"):
         quantise(bundle, images, bundle.path, replace=True)
     with pytest.raises(ImageReadError, match="None of the images shows anything"):

@@ -18,8 +18,6 @@ from c6seg.data.synthetic_style import SceneStyle
 from c6seg.inference.quality import shows_nothing
 from c6seg.inference.scale import FACTORS, find_scale, middle
 from c6seg.inference.segmenter import Segmenter
-from c6seg.inference.shared_scale import recall_scales, share_scales
-from c6seg.inference.tables import measurement_row
 from c6seg.transforms.preprocess import resize
 
 
@@ -65,7 +63,6 @@ def test_an_empty_picture_first_does_not_fix_the_scale_of_those_that_follow(embe
     assert not shows_nothing(empty)
     seen = later.segment(Frame(empty, "empty"))
     assert (seen.scale, seen.scale_source, seen.scale_between) == (1.0, "unknown", None)
-    recall_scales(later, [measurement_row(seen)])
     assert later.scales == {}
 
 
@@ -133,10 +130,3 @@ def test_images_of_a_run_share_one_scale(embedded: Segmenter, shared_data: Path,
     assert len(scales) == 1
     assert scales.pop() > 1.2
     assert {row["scale_source"] for row in result.rows} == {"estimated"}
-    # an image that comes later, whatever it shows, is taken as they were
-    later = Segmenter(embedded.bundle, embedded.config, engine=embedded.engine)
-    recall_scales(later, result.rows)
-    kept = dict(later.scales)
-    assert list(kept) == [(208, 282)]
-    share_scales(later, sorted(folder.iterdir()))
-    assert later.scales == kept

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,9 +165,22 @@ def test_clusters_are_told_apart_from_the_mask(tiny_bundle: Path) -> None:
     assert flat.cluster_fraction == 0
 
 
-def test_two_models_that_agree_find_no_cluster(tiny_bundle: Path) -> None:
+def another(bundle: Path, tmp_path: Path) -> Path:
+    """Copy a model under another name."""
+    folder = shutil.copytree(bundle, tmp_path / "another")
+    spec = folder / "bundle.yaml"
+    spec.write_text(spec.read_text().replace("name: tiny", "name: another"))
+    return folder
+
+
+def test_a_model_is_no_cluster_model_of_itself(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="'tiny' itself"):
+        with_scale(tiny_bundle, None, clusters="report", cluster_model=str(tiny_bundle))
+
+
+def test_two_models_that_agree_find_no_cluster(tiny_bundle: Path, tmp_path: Path) -> None:
     frame = Frame(discs(150, 210, 20)[0], "a", pixel_size_um=1.0)
-    two = with_scale(tiny_bundle, None, clusters="exclude", cluster_model=str(tiny_bundle))
+    two = with_scale(tiny_bundle, None, clusters="exclude", cluster_model=str(another(tiny_bundle, tmp_path)))
     found = two.segment(frame)
     assert found.cluster_fraction == 0
     assert (found.mask == with_scale(tiny_bundle, None).segment(frame).mask).all()

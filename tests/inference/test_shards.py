@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -142,7 +143,10 @@ def test_a_cluster_that_is_not_there_is_one_line(tiny_bundle, pictures, tmp_path
 
 
 def test_a_second_network_sees_a_shard_at_the_scale_of_the_run(tiny_bundle, tmp_path):
-    config = SegmentConfig(clusters="report", cluster_model=str(tiny_bundle))
+    other = shutil.copytree(tiny_bundle, tmp_path / "other")
+    spec = other / "bundle.yaml"
+    spec.write_text(spec.read_text().replace("name: tiny", "name: other"))
+    config = SegmentConfig(clusters="report", cluster_model=str(other))
     segmenter = Segmenter(tiny_bundle, config)
     segmenter.other.scales[64, 64] = FoundScale(1.6, 1.26, 2.0)
     task = shards._task(Maker(tmp_path, segmenter, None), 1)

@@ -304,6 +304,17 @@ def test_ctrl_c_is_130_and_keeps_what_is_done(images: Path, tmp_path: Path, tiny
     assert not list((out / "masks").glob(".*"))
 
 
+def test_ctrl_c_before_the_first_image_is_one_line(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("c6seg.inference.batch.share_scales", stop)
+    assert run(app, ["segment", str(images), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "c6seg: stopped by Ctrl-C\n"
+
+
 def test_a_closed_pipe_is_no_error(tiny_bundle: Path) -> None:
     command = [sys.executable, "-m", "c6seg", "models", "info", str(tiny_bundle)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

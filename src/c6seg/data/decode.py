@@ -86,6 +86,17 @@ def broken(path: Path, error: BaseException | str) -> ImageReadError:
     return ImageReadError(f"'{path}' cannot be read as an image: {why[:200].rstrip('. ')}. {_ADVICE}")
 
 
+def many(pixels: int) -> str:
+    """Write a number of pixels in millions, or as it is where it is less.
+
+    Examples
+    --------
+    >>> many(1_000), many(42_000_000)
+    ('1000', '42 million')
+    """
+    return f"{pixels / 1e6:.0f} million" if pixels >= 1_000_000 else str(pixels)
+
+
 def check_size(path: Path, size_hw: tuple[int, int], max_pixels: int) -> None:
     """Refuse a frame that is empty or larger than the limit."""
     height, width = size_hw
@@ -93,8 +104,8 @@ def check_size(path: Path, size_hw: tuple[int, int], max_pixels: int) -> None:
         raise broken(path, f"it says that it is {width}x{height} pixels")
     if height * width > max_pixels:
         raise ImageTooLargeError(
-            f"'{path}' is {width}x{height} = {height * width / 1e6:.0f} million pixels, above the limit of "
-            f"{max_pixels / 1e6:.0f} million. Nothing was decoded. Crop it, or raise max_pixels if the size is right."
+            f"'{path}' is {width}x{height} = {many(height * width)} pixels, above the limit of {many(max_pixels)}. "
+            "Nothing was decoded. Crop it, or raise --max-pixels if the size is right."
         )
 
 

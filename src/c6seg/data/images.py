@@ -242,6 +242,8 @@ def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> lis
 
 
 def _expand(given: str | Path, *, recursive: bool) -> list[Path]:
+    if not str(given):
+        raise ImageNotFoundError("An input is empty, such as a variable of the shell that is not set. Name an image.")
     path = Path(given).expanduser()
     if path.is_file():
         return [path]
@@ -262,7 +264,8 @@ def _expand(given: str | Path, *, recursive: bool) -> list[Path]:
 
 def _is_image(path: Path, root: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
+    dead = path.is_symlink() and not path.exists()  # whoever reads it says so
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and (path.is_file() or dead)
 
 
 def write_mask(path: str | Path, mask: NDArray[np.bool_], clusters: NDArray[np.bool_] | None = None) -> None:

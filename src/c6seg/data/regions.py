@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.data.decode import broken, check_messages, open_source, reading, tifffile_messages
+from c6seg.data.decode import broken, check_messages, many, open_source, reading, tifffile_messages
 from c6seg.data.tiff import TiffSource
 from c6seg.errors import ImageTooLargeError
 
@@ -164,8 +164,8 @@ def open_rows(path: str | Path, *, max_pixels: int, least_px: int | None = None)
             return RowReader(source, path, stack.pop_all().close)
         if height * width > max_pixels:
             raise ImageTooLargeError(
-                f"'{path}' is {width}x{height} = {height * width / 1e6:.0f} million pixels, above the limit of "
-                f"{max_pixels / 1e6:.0f} million for images that must be decoded whole; {why}. Nothing was decoded. "
+                f"'{path}' is {width}x{height} = {many(height * width)} pixels, above the limit of "
+                f"{many(max_pixels)} for images that must be decoded whole; {why}. Nothing was decoded. "
                 "Save it as a TIFF of one picture, grey or RGB, 8 or 16 bit, in tiles or uncompressed, which is read "
                 "part by part; crop it; or raise --max-pixels if there is memory for it."
             )

@@ -14,15 +14,15 @@ from pathlib import Path
 from c6seg import runtime
 from c6seg.cluster import Resources
 from c6seg.config import SegmentConfig
-from c6seg.data.images import find_images, image_name
-from c6seg.errors import ImageNotFoundError, UsageError
+from c6seg.data.images import find_images, image_name, probe
+from c6seg.errors import DataError, ImageNotFoundError, UsageError
 from c6seg.inference.batch_run import BatchRun, Progress
 from c6seg.inference.budget import decide_mb, fixed_budget
 from c6seg.inference.journal import open_journal
 from c6seg.inference.making import OUTPUTS, Hints, Maker
 from c6seg.inference.outlining import ROOMS, Outlines, check_exports
 from c6seg.inference.segmenter import Segmenter
-from c6seg.inference.shared_scale import SAMPLES, out_of_scale, recall_scales, share_scales
+from c6seg.inference.shared_scale import out_of_scale, share_scales
 from c6seg.inference.tables import COLUMNS, BatchResult, write_tables
 from c6seg.inference.tiling import least_mb
 from c6seg.models.bundle import DEFAULT_MODEL, Bundle
@@ -100,11 +100,15 @@ def segment_images(
     check_memory(ready)
     with open_journal(folder, options_key(ready), fresh=force) as journal, fixed_budget(decide_mb()):
         sweep(folder)
-        rows = [row for entry in journal.entries.values() for row in entry["rows"]]
-        recall_scales(ready, rows, fewest=SAMPLES)
-        share_scales(ready, paths)
-        for name in {image_name(path) for path in paths}.intersection(out_of_scale(ready, journal.entries)):
-            journal.forget(name)  # made at the scale of fewer images than there are now: it is made again
+        share_scales(ready, paths, journal)
+        changed = {image_name(path) for path in paths}.intersection(out_of_scale(ready, journal.entries))
+        for name in changed:  # made at the scale of other images: it is made again
+            journal.forget(name)
+        if changed:
+            runtime.logger.warning(
+                "%d images were segmented at another scale when other images were beside them: they are made again",
+                len(changed),
+            )
         with outlines:
             result = batch.run(paths, journal) if cluster is None else batch.run_on(cluster, paths, journal)
         write_tables(result, ready, seconds=time.monotonic() - started, recursive=recursive)
@@ -128,6 +132,20 @@ def check_names(paths: Sequence[Path]) -> None:
                 f"'{other}' and '{path}' would both be written as '{image_name(path)}'. "
                 "Rename one, or segment them into different --out folders."
             )
+    for name, path in seen.items():
+        series = seen.get(f"{name}.jpg")
+        if series is not None and _is_series(series):
+            raise UsageError(
+                f"The overlays of the series '{series}' and of '{path}' would both be 'overlays/{name}.jpg'. "
+                "Rename one, or segment them into different --out folders."
+            )
+
+
+def _is_series(path: Path) -> bool:
+    try:
+        return probe(path).frames > 1
+    except DataError:
+        return False
 
 
 def check_memory(segmenter: Segmenter) -> None:

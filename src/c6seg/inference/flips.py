@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from c6seg.inference.engine import EngineAround
+from c6seg.inference.engine import Engine, EngineAround
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 """Axes that are turned round, of (N, C, H, W)."""
@@ -21,6 +21,11 @@ class FlippingEngine(EngineAround):
     engine
         Runs each of them.
     """
+
+    @property
+    def beneath(self) -> Engine:
+        """The engine that runs each of them."""
+        return self._engine
 
     @property
     def notes(self) -> Sequence[str]:

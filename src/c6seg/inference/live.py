@@ -24,7 +24,7 @@ from c6seg.inference.batch import check_memory, options_key, sweep
 from c6seg.inference.journal import Journal, open_journal
 from c6seg.inference.making import Entry, Hints, Maker
 from c6seg.inference.segmenter import Segmenter
-from c6seg.inference.shared_scale import recall_scales
+from c6seg.inference.shared_scale import ArrivingScales
 from c6seg.inference.tables import BatchResult, write_tables
 
 __all__ = ["Added", "LiveBatch", "open_live"]
@@ -90,7 +90,7 @@ class LiveBatch:
         self._started = time.monotonic()
         for name, entry in list(journal.entries.items()):
             self._take_up(name, entry)
-            recall_scales(segmenter, entry["rows"])
+        self._scales = ArrivingScales(segmenter, journal)
 
     def _take_up(self, name: str, entry: Entry) -> None:
         """Begin with what the journal knows; a rename that was cut off left two events of one image."""
@@ -112,7 +112,7 @@ class LiveBatch:
             entry is not None
             and entry.get("path") == self._place(path)
             and entry.get("stamp") == list(stamp)
-            and self._outputs_there(entry)
+            and self._up_to_date(entry)
         )
 
     def add(
@@ -156,7 +156,7 @@ class LiveBatch:
         known = self._journal.entries.get(holder) if holder is not None else None
         if holder is not None and known is not None:
             elsewhere = known.get("path") not in {None, place}
-            if known["sha256"] == digest and self._outputs_there(known):
+            if known["sha256"] == digest and self._up_to_date(known):
                 return self._again(path, holder, known, details, ready)
             if elsewhere and known["sha256"] != digest:
                 return self._refused(path, holder, known)
@@ -171,10 +171,10 @@ class LiveBatch:
             self._register(path, name, moved, before=twin)
             note = f"'{entry['path']}' is now called '{place}'; its results were renamed"
             return Added(name, "renamed", note, tuple(moved["rows"]))
+        self._scales.arrive(path)
         made = self._maker.begin(path, digest, self._journal, details=details, tell=tell, ready=ready)()
         self._register(path, name, made)
         self._made.add(name)
-        recall_scales(self.segmenter, made["rows"])
         return Added(name, "made", rows=tuple(made["rows"]))
 
     def _again(
@@ -242,6 +242,11 @@ class LiveBatch:
                 found.append(path)
         return found
 
+    def out_of_scale(self) -> list[Path]:
+        """Files that were segmented before the scale of all was known, and at another one: they can be added again."""
+        entries = (entry for entry in self._journal.entries.values() if entry.get("path") is not None)
+        return [self.folder / entry["path"] for entry in entries if self._scales.out_of_scale(entry)]
+
     def tables(self, failures: Mapping[Path, str], *, complete: bool) -> BatchResult:
         """Write ``measurements.csv``, ``failures.csv`` and ``manifest.json`` of all that was ever added.
 
@@ -284,6 +289,9 @@ class LiveBatch:
         """Whether the file of an image is still there as it was segmented."""
         stamp = stamp_of(self.folder / str(entry.get("path")))
         return stamp is not None and list(stamp) == entry.get("stamp")
+
+    def _up_to_date(self, entry: Entry) -> bool:
+        return self._outputs_there(entry) and not self._scales.out_of_scale(entry)
 
     def _outputs_there(self, entry: Entry) -> bool:
         return all((self.out / output).exists() for output in entry["outputs"])

@@ -186,13 +186,14 @@ class Maker:
     def clear(self, name: str, *, keep: Sequence[str] = ()) -> None:
         """Remove what an earlier version of an image left."""
         endings = (("masks", ".png"), ("masks", ".tif"), ("objects", ".tif"), ("overlays", ".jpg"), ("overlays", ""))
-        for output in (f"{room}/{name}{ending}" for room, ending in endings):
+        for room, ending in endings:
+            output = f"{room}/{name}{ending}"
             path = self.folder / output
             if output in keep:
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            else:
+            elif ending:  # without one, a file of that name is the overlay of another image
                 path.unlink(missing_ok=True)
 
     def _single(self, name: str, frame: Frame, found: Segmentation, first: Callable[[], None]) -> Written:

@@ -93,6 +93,8 @@ def quantise(
         raise UsageError(f"The model itself lies in '{out}'. Name another folder with --out.")
     if (out / SPEC_FILE).is_file() and not replace:  # before minutes of work
         raise OutputError(f"There is already a bundle '{out}'. Replace it with --force.")
+    if out.exists() and not (out / SPEC_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputError(f"Cannot write the bundle '{out}': something else of that name is there.")
     given = [images] if isinstance(images, str | Path) else list(images)
     frames = _choose(find_images(given))
     told = progress or (lambda done, total, name: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from c6seg.config import SegmentConfig
 from c6seg.data.images import Frame
-from c6seg.errors import ImageTooLargeError
+from c6seg.errors import ImageTooLargeError, UsageError
 from c6seg.inference.clusters import cell_width_px, check_policy, compare_masks, find_clusters
 from c6seg.inference.engine import Engine, open_engine
 from c6seg.inference.ensemble import alone, check_members, mean_probability, mean_threshold
@@ -163,6 +164,11 @@ class Segmenter:
         names = self.config.ensemble
         self.members = [Segmenter(name, alone(self.config), threads=threads, cache=cache) for name in names]
         check_members(self, self.members)
+        if self.other is not None and self.other.model_sha256 == self.model_sha256:
+            raise UsageError(
+                f"--cluster-model names the model {self.bundle.spec.name!r} itself, which never disagrees with itself. "
+                "Name a model of another pre-training, or leave the option out: one model tells clusters, too."
+            )
 
     @property
     def further(self) -> list[Segmenter]:
@@ -286,9 +292,12 @@ class Segmenter:
     def find_scale_in(self, pixels: NDArray[np.generic]) -> FoundScale | None:
         """Estimate the magnification from the middle of an image, (Y, X) or (Y, X, 3).
 
-        The threshold is the model's own: how strict the user wants the mask does not change how large its cells are.
+        The threshold is the model's own, and nothing is flipped: how strict or sure the user wants the mask does not
+        change how large its cells are.
         """
-        return find_scale(self.preprocess.stretch(pixels), self._predict, self.bundle.spec.threshold)
+        engine = self.engine.beneath if isinstance(self.engine, FlippingEngine) else self.engine
+        probability = partial(self._predict, engine=engine)
+        return find_scale(self.preprocess.stretch(pixels), probability, self.bundle.spec.threshold)
 
     def scaling(
         self, size_hw: tuple[int, int], pixel_size_um: float | None, found: FoundScale | None = None
@@ -314,10 +323,10 @@ class Segmenter:
         probability = self._predict(resize(self.preprocess.stretch(frame.pixels), size_hw))
         return np.clip(resize(probability, (height, width)), 0, 1)
 
-    def _predict(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _predict(self, picture: NDArray[np.float32], *, engine: Engine | None = None) -> NDArray[np.float32]:
         """Probability of cell for a picture at the scale of the model, contrast raised."""
         return predict(
-            self.engine,
+            engine or self.engine,
             picture,
             prepare=self.preprocess.normalise,
             multiple=self.bundle.spec.preprocess.multiple,

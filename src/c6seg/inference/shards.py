@@ -150,6 +150,7 @@ def _do_shard(task: Task, paths: Sequence[str], known: Mapping[str, Entry]) -> l
         raise OutputError(f"A node does not see '{folder}': results must lie on a path that all nodes share.")
     maker = Maker(folder, _segmenter(task.model, task.config.model_dump_json(), task.threads), task.hints)
     for model, scales in zip((maker.segmenter, *maker.segmenter.further), task.scales, strict=True):
+        model.scales.clear()
         model.scales.update(scales)
     with budget.fixed_budget(task.most_mb):
         return [_do_image(Path(path), maker, known) for path in paths]

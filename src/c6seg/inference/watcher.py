@@ -198,6 +198,9 @@ class Watcher(Generic[S]):
             self.arrivals.failed(path, stamp, added.note)
         else:
             self.arrivals.done(path, stamp)
+        if added.how == "made":
+            for other in self.live.out_of_scale():
+                self.arrivals.again(other)
         self._behind = True
         self._changed_at = stamp.mtime_ns / 1e9 if added.how == "made" else None
         notes = (*self.status.notes, *([added.note] if added.note else []))[-MOST_NOTES:]

@@ -30,6 +30,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         command = typer.main.get_command(app)
         _add_message_options(command)
         code = command.main(list(arguments), prog_name="c6seg", standalone_mode=False)
+        if code == INTERRUPTED:  # the parser says nothing
+            return _report("stopped by Ctrl-C", INTERRUPTED)
         return code if isinstance(code, int) else DONE
     except (KeyboardInterrupt, typer.Abort):
         return _report("stopped by Ctrl-C", INTERRUPTED)
