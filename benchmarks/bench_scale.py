@@ -15,10 +15,11 @@ import numpy as np
 from c6seg.config import SegmentConfig
 from c6seg.data.datasets import open_dataset
 from c6seg.data.images import Frame, read_image
+from c6seg.data.splits import select_text
 from c6seg.inference.scale import FACTORS
 from c6seg.inference.segmenter import Segmenter
 from c6seg.transforms.preprocess import resize
-from common import Report, parser, shared
+from common import SPLIT, Report, parser, shared
 
 SIZES = (0.4, 0.5, 0.63, 0.8, 1.0, 1.26, 1.6, 2.0, 2.5)
 
@@ -27,6 +28,7 @@ def main() -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--every", type=int, default=3, metavar="N", help="take every Nth annotated image; default 3")
+    options.add_argument("--test", action="store_true", help="of t98g only the images that did not train the model")
     options.add_argument("--best", action="store_true", help="try all magnifications, too; takes twice as long")
     options.add_argument("--figure", type=Path, metavar="FILE", help="draw the table there")
     given = options.parse_args()
@@ -35,7 +37,10 @@ def main() -> None:
     finding = Segmenter(native.bundle, SegmentConfig(), engine=native.engine)
     curves = {}
     for name in ("t98g", "livecell"):
-        items = [item for item in open_dataset(shared(name)).items if item.annotation is not None]
+        dataset = open_dataset(shared(name))
+        items = [item for item in dataset.items if item.annotation is not None]
+        if given.test and name == "t98g":
+            items = list(select_text(dataset, f"{SPLIT}:split00"))
         items = items[: 3 if given.quick else None : given.every if name == "t98g" else 1]
         sizes = SIZES[::4] if given.quick else SIZES
         rows = [_row(items, size, native, finding, given.best) for size in sizes]

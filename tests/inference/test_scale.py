@@ -45,6 +45,13 @@ def test_the_surest_magnification_wins() -> None:
     assert found.factor == 0.5
     assert (found.lower, found.upper) == (0.5, 0.5)
     assert find_scale(picture, lambda part: np.zeros(part.shape, np.float32), 0.5) is None
+    small = np.zeros((100, 100), np.float32)
+    steep = find_scale(small, lambda part: np.full(part.shape, 0.9 + 0.010 * np.log2(part.shape[0] / 100)), 0.5)
+    slight = find_scale(small, lambda part: np.full(part.shape, 0.9 + 0.005 * np.log2(part.shape[0] / 100)), 0.5)
+    assert steep is not None
+    assert slight is not None
+    assert steep.factor == FACTORS[-1]
+    assert slight.factor == FACTORS[0], "what enlarging alone brings does not count"
     level = find_scale(picture, lambda part: np.full(part.shape, 0.9, np.float32), 0.5)
     assert (level.factor, level.lower, level.upper) == (1.0, FACTORS[0], FACTORS[-1])
 
