@@ -72,11 +72,11 @@ def plan_study(
         A study that cannot be read, or that does not fit the data.
     """
     from c6seg.studies.build import make_plan
-    from c6seg.studies.data import Finder, data_names
+    from c6seg.studies.data import Finder, data_names, missing_splits
 
     specs = read_study(study, overrides=overrides)
     folder = None if out is None else Path(out)
-    return make_plan(specs, Finder(data, folder, data_names(specs)))
+    return make_plan(specs, Finder(data, folder, data_names(specs), missing_splits(specs)))
 
 
 def run_study(
@@ -166,7 +166,7 @@ def study_recipe(study: PathLike, out: PathLike, *, only: Sequence[str] = (), ov
     study, out, overrides
         As in :func:`report_study`.
     only
-        ``KEY=VALUE`` texts: values of factors that may be chosen.
+        ``KEY=VALUE`` texts: values of factors that may be chosen. No divisions: the choice is over all of them.
 
     Returns
     -------
@@ -178,14 +178,15 @@ def study_recipe(study: PathLike, out: PathLike, *, only: Sequence[str] = (), ov
     DataError
         The study was not begun in this folder, or there is nothing to choose from yet.
     UsageError
-        Its configurations cannot all be compared with each other; ``only`` must say which.
+        Its configurations cannot all be compared with each other; ``only`` must say which. Or ``only`` names an unknown
+        factor or value, or a division.
     """
     from c6seg.studies.choice import recipe_of
     from c6seg.studies.grid import choose
     from c6seg.studies.results import read_plan
 
     spec = read_study(study, overrides=overrides)[-1]
-    values, _ = choose([spec], only)
+    values, _ = choose([spec], only, divisions=False)
     return recipe_of(Path(out), read_plan(Path(out), spec.name), values)
 
 

@@ -170,12 +170,25 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     path.write_text('{"splits": []}', encoding="utf-8")
     with pytest.raises(DataError, match="holds no split"):
         read_splits(path)
+    path.write_text('{"format": "c6seg-splits-9", "splits": 3}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"format 'c6seg-splits-9'; this version reads 'c6seg-splits-1'"):
+        read_splits(path)
+    write_splits(path, [Split("a", ("1",), (), ()), Split("b", ("1",), (), ()), Split("a", ("2",), (), ())], names=[])
+    with pytest.raises(DataError, match="has 2 divisions called 'a'"):
+        read_splits(path)
     write_splits(path, [Split("split00", ("a", "b"), (), ("b",))], names=["a", "b"])
     with pytest.raises(DataError, match="image 'b' is in train and in test of split00"):
         read_splits(path)
     write_splits(path, make_splits(NAMES), names=NAMES)
     with pytest.raises(DataError, match="names 1 images that the data set does not have, such as 'image34'"):
         read_splits(path, names=NAMES[:-1])
+
+
+def test_a_file_may_leave_out_its_format_and_a_division_its_test_images(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text('{"splits": [{"name": "s", "train": ["a", "b"], "val": [], "test": []}]}', encoding="utf-8")
+    assert read_splits(path, names=["a", "b"]) == [Split("s", ("a", "b"), (), ())]
+    assert [item.name for item in select_text(fake(["a", "b"]), f"{path}:s", part="train")] == ["a", "b"]
 
 
 def test_selection_as_people_write_it(tmp_path: Path) -> None:

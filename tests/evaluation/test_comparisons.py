@@ -89,6 +89,38 @@ def test_disjoint_divisions_are_a_one_way_table() -> None:
     assert error == pytest.approx(table.mean(1).std(ddof=1) / math.sqrt(6))
 
 
+def one_test_image_each(divisions: int, images: int, **more: tuple[float, float, float]) -> np.ndarray:
+    """Divisions that test one image, each image as often as the others; the rest of the table is NaN."""
+    table = crossed(divisions, images, **more)
+    table[np.arange(divisions)[:, None] % images != np.arange(images)] = math.nan
+    return table
+
+
+def test_one_test_image_in_each_division_is_a_one_way_table_of_images() -> None:
+    """What is not of images may be of divisions, and is counted with them: the mirror of disjoint divisions."""
+    values, division, image = codes(one_test_image_each(12, 5, sd=(3, 1, 1)))
+    found, mirrored = variances(values, division, image), variances(values, image, division)
+    assert found.image > 0
+    assert (found.division, found.image, found.rest) == (mirrored.image, mirrored.division, 0.0)
+    assert found.freedom == (4, 7, 1)
+
+
+def test_one_test_image_in_each_division_and_never_twice_is_all_of_divisions() -> None:
+    values, division, image = codes(one_test_image_each(10, 10))
+    error, freedom = standard_error(values, division, image, overlap=0.5)
+    assert error == pytest.approx(math.sqrt((1 / 10 + 1) * values.var(ddof=1)))
+    assert freedom == pytest.approx(9)
+
+
+@pytest.mark.parametrize("images", [6, 10])
+def test_one_test_image_in_each_division_has_an_interval(images: int) -> None:
+    table = one_test_image_each(10, images) * 0.01 + 0.8
+    wider = compare(scored(table + 0.02 + crossed(10, images, seed=1) * 0.001), scored(table)).difference
+    for found, truth in ((estimate_mean(scored(table)), 0.8), (wider, 0.02)):
+        assert not found.reason
+        assert (found.low or 1) < truth < (found.high or 0)
+
+
 def test_divisions_alone_give_the_corrected_t_of_nadeau_and_bengio() -> None:
     """Where only divisions scatter, all of the variance is enlarged, as they do."""
     table = np.repeat(np.random.default_rng(0).standard_normal((10, 1)), 8, axis=1)
@@ -235,3 +267,20 @@ def test_intervals_hold_the_truth() -> None:
         plain += low <= 0 <= high
     assert held / number > 0.91
     assert plain / number < 0.7
+
+
+@pytest.mark.parametrize("images", [8, 30])
+def test_intervals_from_one_test_image_in_each_division_hold_the_truth(images: int) -> None:
+    """Scores that depend on the training most of all, which such divisions cannot tell from images."""
+    held = number = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        image, use, train = 0.3 * rng.standard_normal(images), rng.standard_normal(images), images // 2
+        table = np.full((10, images), math.nan)
+        for row in table:
+            test, *others = rng.permutation(images)
+            row[test] = image[test] + use[others[:train]].mean() * math.sqrt(train) + 0.3 * rng.standard_normal()
+        found = estimate_mean(scored(table), overlap=0.5)
+        number += not found.reason
+        held += not found.reason and (found.low or 0) <= 0 <= (found.high or 0)
+    assert held / number > 0.91

@@ -128,6 +128,49 @@ def test_a_run_that_fails_is_told_and_ends_with_1(study, tmp_path, capsys, faili
     assert call("run", study, "--data", tmp_path, "--out", out, "--retry") == 0
 
 
+def test_runs_that_fail_are_told_also_when_quiet(study, tmp_path, capsys, failing):
+    failing.add(0.1)
+    assert call("run", study, "--data", tmp_path, "--out", tmp_path / "out", "-q") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "failed: two: learning_rate 0.1, split00: no luck\n"
+
+
+def test_where_none_is_done_it_ends_with_2(study, tmp_path, capsys, failing):
+    failing.update({0.1, 0.2})
+    assert call("run", study, "--data", tmp_path, "--out", tmp_path / "out", "-q") == 2
+    assert capsys.readouterr().err.count("failed: two: ") == 2
+
+
+def test_what_starts_from_a_failed_run_is_told_also_when_quiet(study, tmp_path, capsys, failing):
+    failing.add(0.5)
+    values = yaml.safe_load(study.read_text())
+    values["data"]["source"] = {"simulate": {"count": 4, "size": "64x64"}}
+    values["stages"] = {
+        "first": {"data": "source", "init": "random", "recipe": "default", "options": {"learning_rate": 0.5}}
+    }
+    values |= {"train_on": "mine", "factors": {"init": ["random", "first"]}}
+    study.write_text(yaml.safe_dump(values, sort_keys=False))
+    assert call("run", study, "--data", tmp_path, "--out", tmp_path / "out", "-q") == 1
+    error = capsys.readouterr().err
+    assert "failed: pre-training first" in error
+    assert "not begun, as what it starts from failed: two: init first, split00" in error
+
+
+def test_the_help_says_what_the_exit_codes_are_and_offers_no_division_for_a_recipe(capsys):
+    assert call("run", "--help") == 0
+    assert "0 all runs are done, 1 some failed, 2 none is done" in " ".join(capsys.readouterr().out.split())
+    assert call("recipe", "--help") == 0
+    assert "split=split" not in capsys.readouterr().out
+
+
+def test_a_recipe_of_one_division_is_refused(study, tmp_path, capsys):
+    assert call("recipe", study, "--out", tmp_path, "--only", "split=split99") == 2
+    assert capsys.readouterr().err == (
+        "c6seg: --only split=split99: a recipe is chosen over all divisions together. Leave split out.\n"
+    )
+
+
 def test_wrong_use_is_one_line_and_nothing_starts(study, tmp_path, capsys):
     out = tmp_path / "out"
     for words, said in (

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from c6seg import api
 from c6seg.config import TrainConfig
 from c6seg.config_files import load_config
-from c6seg.errors import DataError
+from c6seg.errors import DataError, UsageError
 from c6seg.interfaces.cli import app
 from c6seg.studies.choice import choice_words, choose, worth
-from c6seg.studies.info import StudyInfo
+from c6seg.studies.info import CURVE_COLUMNS, StudyInfo
 from c6seg.studies.results import curves
 from c6seg.studies.scores import ScoreRow
 from c6seg.studies.summary import summarise
@@ -126,6 +126,28 @@ def test_only_what_is_validated_alike_is_compared() -> None:
     assert "same images at the same size" in told[0]
 
 
+def test_runs_validated_on_different_data_sets_are_not_ranked(tmp_path: Path) -> None:
+    """Their validation images have the same names."""
+    points = []
+    for data, dice in (("a", 0.5), ("a", 0.6), ("b", 0.9)):
+        folder = tmp_path / "runs" / f"run{len(points)}"
+        folder.mkdir(parents=True)
+        (folder / "split.json").write_text('{"val": ["same.png"]}')
+        (folder / "config.yaml").write_text("{input_size: 64x64, fit: crop}")
+        (folder / "metrics.jsonl").write_text(json.dumps({"epoch": 0, "val_loss": 0.1, "val_dice": dice}) + "\n")
+        trained = {"data": data, "images": [1, 1, 1], "overlap": 1.0}
+        configuration = {"on": f"{data}{len(points)}"}
+        points.append({"configuration": configuration, "split": "own", "job": folder.name, "trained": trained})
+    found = [{**each, "state": "done"} for each in curves(tmp_path, {"points": points})]
+    [choice] = choose(found, ["on"])
+    assert (choice.best, len(choice.among)) == ((("on", "a1"),), 2)
+
+
+def test_curves_have_the_columns_that_no_factor_may_be_called(finished: Path) -> None:
+    [first, *_] = curves(finished, json.loads((finished / "tiny" / "plan.json").read_text()))
+    assert set(first) == {"init", *CURVE_COLUMNS}
+
+
 def test_data_sets_that_are_tested_on_are_told_apart() -> None:
     [choice] = choose(lines(), ["start"])
     near = [
@@ -187,3 +209,18 @@ def test_nothing_to_choose_from_is_said(finished: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "tiny" / "plan.json").read_text())["points"]
     with pytest.raises(DataError, match="nothing to choose from yet"):
         api.study_recipe(finished.parent / "tiny.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        ("split=split00", "split=split00: a recipe is chosen over all divisions"),
+        ("split=split99", "split=split99: a recipe is chosen over all divisions"),
+        ("init=randm", "value of init 'randm'.*'random'"),
+        ("splt=split00", "factor 'splt'"),
+    ],
+)
+def test_a_recipe_is_of_all_divisions_and_of_known_values(finished: Path, only: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        api.study_recipe(finished.parent / "tiny.yaml", finished, only=[only])
+    assert "'split'" not in str(caught.value), "it is not offered either"

@@ -84,6 +84,25 @@ def test_other_factors_are_panels_and_the_plan_orders_the_lines() -> None:
     assert first.get_legend_handles_labels()[1] == ["random (1 run)", "livecell (1 run)"]
 
 
+def test_a_factor_called_like_something_noted_is_a_factor() -> None:
+    lines = [{**line, "learning_rate": rate} for rate in ("0.1", "0.01") for line in epochs(4)]
+    plan = [{"learning_rate": rate} for rate in ("0.1", "0.01")]
+    for info in (StudyInfo("s", "S", configurations=plan), StudyInfo("s", "S")):
+        (axes,) = drawn(epoch_figure(lines, info)).axes
+        assert sorted(axes.get_legend_handles_labels()[1]) == ["0.01 (1 run)", "0.1 (1 run)"]
+        assert all(len(line.get_xdata()) == 4 for line in axes.lines)
+
+
+def test_values_with_the_same_words_are_not_joined() -> None:
+    labels = {name: {"one": "same", "two": "same"} for name in ("init", "encoder")}
+    lines = [line for a in labels["init"] for b in labels["encoder"] for line in epochs(3, init=a, encoder=b)]
+    first, second = drawn(epoch_figure(lines, StudyInfo("s", "S", labels=labels))).axes
+    for axes in (first, second):
+        assert axes.get_title() == "same"
+        assert axes.get_legend_handles_labels()[1] == ["same (1 run)", "same (1 run)"]
+        assert all(len(line.get_xdata()) == 3 for line in axes.lines)
+
+
 def test_epochs_without_a_score_are_left_out() -> None:
     lines = [{**line, "val_dice": None} for line in epochs(3)]
     assert epoch_figure(lines, StudyInfo("s", "S")) is None

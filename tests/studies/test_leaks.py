@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from c6seg import api
-from c6seg.errors import DataError, UsageError
+from c6seg.errors import DataError, ImageNotFoundError, UsageError
 
 NAMES = [f"synthetic_{index:05d}" for index in range(8)]
 PLAIN = {"stages": None, "factors": {"init": ["random"]}, "data": {"target": {"path": "target"}}}
@@ -89,3 +89,55 @@ def test_divisions_of_a_file_are_compared_with_each_other(write_study, data_root
         splits = write_splits(tmp_path / "splits.json", first, other)
         found = api.plan_study(write_study(**PLAIN, splits=splits), data=[data_root])
         assert {point.overlap for point in found.points} == {share}
+
+
+def test_a_splits_file_that_is_not_there_is_missing_and_no_leak(write_study, data_root, tmp_path):
+    """Which images train is not known then, whichever are shown or tested on and however many there are."""
+    data = {
+        "again": {"path": "target"},
+        "gone": {"path": "gone"},
+        "whole": {"path": "target", "division": "all"},
+        "target": {"path": "target", "images": 3},
+    }
+    study = write_study(
+        data=data,
+        stages={"pre": {"data": "whole", "init": "random", "recipe": "default", "options": {"input_size": "64x64"}}},
+        factors={"init": ["random", "pre"], "train_images": [3, 20]},
+        tests=[{}, {"data": "again", "part": "val"}, {"data": "gone", "part": "all"}],
+        pictures=[{"data": "target", "images": NAMES[:1]}, {"data": "again"}],
+        splits={"repeats": 2, "file": str(tmp_path / "no.json")},
+    )
+    missing = [f"'{data_root / 'gone'}' for gone", f"'{tmp_path / 'no.json'}' for splits.file"]
+    for folder, gone in ((data_root, missing), (tmp_path, None)):
+        found = api.plan_study(study, data=[folder])
+        assert gone is None or found.missing() == gone
+        with pytest.raises(
+            ImageNotFoundError, match=r"gone' for gone.*no\.json' for splits\.file.*--set splits\.file=FILE"
+        ):
+            found.require(found.select())
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ((NAMES[:4], [], NAMES[6:]), "split01 has no image in val, and a training needs both"),
+        (([], NAMES[4:6], NAMES[6:]), "split01 has no image in train, and"),
+        (([], [], NAMES[6:]), "split01 has no image in train and none in val, and"),
+    ],
+)
+def test_divisions_of_a_file_with_nothing_to_train_on_are_refused(write_study, data_root, tmp_path, split, words):
+    splits = write_splits(tmp_path / "splits.json", (NAMES[:4], NAMES[4:6], NAMES[6:]), split)
+    with pytest.raises(DataError, match=words):
+        api.plan_study(write_study(**PLAIN, splits=splits), data=[data_root])
+    assert api.plan_study(write_study(**PLAIN, splits={**splits, "repeats": 1}), data=[data_root]).jobs
+
+
+def test_a_part_of_a_file_may_be_empty_where_it_is_not_needed(write_study, data_root, tmp_path):
+    splits = write_splits(tmp_path / "splits.json", (NAMES[:6], NAMES[6:], []))
+    assert api.plan_study(write_study(**PLAIN, splits=splits, tests=[{"part": "val"}]), data=[data_root]).jobs
+    with pytest.raises(UsageError, match="no images in part 'test'"):
+        api.plan_study(write_study(**PLAIN, splits=splits), data=[data_root])
+    splits = write_splits(tmp_path / "splits.json", ([], [], NAMES[6:]))
+    data = {"target": {"path": "target"}, "source": {"simulate": {"count": 3, "size": "96x96"}, "division": "all"}}
+    study = write_study(**{**PLAIN, "data": data}, splits=splits, tests=[{"data": "target"}])
+    assert {job.tests[0].names for job in api.plan_study(study, data=[data_root]).jobs.values()} == {tuple(NAMES[6:])}

@@ -230,6 +230,28 @@ def test_other_data_can_be_tested_on_and_are_told_apart(write_study, data_root, 
     assert [len(each.names) for each in asked] == [2, 2]
 
 
+def test_a_test_is_asked_for_once_by_whatever_words(write_study, data_root):
+    tests = [{"input": ["64x64", "trained"]}, {"data": "target", "input": "64x64"}, {}]
+    parts = {"stages": None, "factors": {"init": ["random"]}, "options": {"fit": "resize", "input_size": "64x64"}}
+    for point in plan(write_study(**parts, tests=tests), data_root).points:
+        assert [each.input_size for each in point.asked] == ["64x64", "native"]
+        assert not any("tested_on" in each.configuration for each in point.asked), "there is one data set"
+
+
+def test_trainings_that_are_tested_on_their_own_data_are_told_apart(write_study, data_root, tmp_path):
+    """File names of the two are the same; a third data set that all are tested on is one."""
+    for seed, name in enumerate(("other", "third"), start=9):
+        write_dataset(tmp_path / name, count=8, size_hw=(64, 64), seed=seed)
+    data = {name: {"path": str(tmp_path / name)} for name in ("other", "third")} | {"target": {"path": "target"}}
+    parts = {"data": data, "stages": None, "factors": {"on": {"A": {"data": "other"}, "B": {"data": "target"}}}}
+    parts["options"] = {"network.init": "random"}
+    found = plan(write_study(**parts, tests=[{}]), data_root)
+    told = {(point.data, each.configuration["tested_on"]) for point in found.points for each in point.asked}
+    assert told == {("other", "other"), ("target", "target")}
+    found = plan(write_study(**parts, tests=[{"data": "third", "part": "all"}]), data_root)
+    assert {tuple(each.configuration) for point in found.points for each in point.asked} == {("on",)}
+
+
 def test_data_are_named_or_given_in_order(write_study, data_root, tmp_path):
     write_dataset(tmp_path / "other", count=8, size_hw=(64, 64), seed=9)
     data = {"first": {"path": "x"}, "second": {"path": "y"}}

@@ -165,3 +165,20 @@ def test_the_table_of_comparisons_has_the_numbers(examples: ModuleType) -> None:
     (row,) = (dict(zip(table.header, row, strict=True)) for row in table.rows)
     assert (row["first"], row["second"], row["claimed"], row["pairs"]) == ("random", "ImageNet", "yes", "36")
     assert float(row["first less second"].replace("\N{MINUS SIGN}", "-")) == pytest.approx(-0.06, abs=0.004)
+
+
+def test_what_is_tested_on_different_data_sets_cannot_be_compared(examples: ModuleType) -> None:
+    own = [{"data": data.upper(), "lr": lr, "tested_on": data} for data in "ab" for lr in "12"]
+    arms = summarise(examples.study_rows(own, lambda c, s: 0.9), INFO)
+    found = judge(arms, INFO)
+    told = sentences(found, arms, INFO)
+    assert told[0] == "lr 1: B and A cannot be compared: they have no test image in common."
+    assert headline(found, arms, INFO).startswith("4 means from 144 scores. Of 2 comparisons, ")
+    assert "cannot be tested" not in headline(found, arms, INFO)
+    assert {row[-1].split(";")[0] for row in comparison_table(found, arms, INFO).rows[:2]} == {
+        "they have no test image in common"
+    }
+    many = list(zip(found[:2] * 4, told[:2] * 4, strict=True))
+    assert untested(many) == [
+        "Nothing can be said of 8 comparisons: they have no test image in common. tables/comparisons.csv has them."
+    ]

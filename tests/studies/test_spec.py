@@ -76,6 +76,16 @@ def test_overrides_go_into_the_study(write_study):
         ({"recipe": "papr"}, r"'papr'.*'paper'"),
         ({"splits": {"repeats": 0}}, r"splits\.repeats = 0"),
         ({"name": "a study"}, "name = 'a study'"),
+        ({"stages": {"imagenet": {"data": "source"}}}, "may not be called 'imagenet'.*rename"),
+        ({"stages": {"random": {"data": "source"}}}, "may not be called 'random'.*rename"),
+        (
+            {"stages": {"x": {"data": "source", "init": "y"}, "y": {"data": "source", "init": "x"}}},
+            "start from each other: x > y > x",
+        ),
+        ({"stages": {"x": {"data": "source", "init": "x"}}}, "start from each other: x > x"),
+        ({"tests": [{}, {"part": "val"}]}, "two parts of 'target', test and val"),
+        ({"tests": [{}, {"data": "target", "part": "all"}]}, "two parts of 'target', test and all"),
+        ({"tests": [{"data": "source"}, {"data": "source", "part": "all"}]}, "two parts of 'source', test and all"),
     ],
 )
 def test_what_cannot_be_used_is_said(write_study, parts, words):
@@ -86,6 +96,15 @@ def test_what_cannot_be_used_is_said(write_study, parts, words):
 def test_a_study_that_is_not_there_offers_the_nearest():
     with pytest.raises(ConfigError, match=r"study 'initialization'.*'initialisation'"):
         load_study("initialization")
+
+
+def test_a_chain_of_pre_trainings_is_taken(write_study):
+    stages = {"x": {"data": "source", "init": "random"}, "y": {"data": "source", "init": "x"}}
+    assert load_study(write_study(stages=stages, factors={"init": ["x", "y"]})).stages["y"].init == "x"
+
+
+def test_parts_of_different_data_sets_are_taken(write_study):
+    assert len(load_study(write_study(tests=[{}, {"data": "source", "part": "all"}])).tests) == 2
 
 
 def test_only_chooses_by_factor_and_division(write_study):
@@ -102,6 +121,8 @@ def test_only_chooses_by_factor_and_division(write_study):
         choose(specs, ["init=randm"])
     with pytest.raises(UsageError, match="KEY=VALUE"):
         choose(specs, ["random"])
+    with pytest.raises(UsageError, match="split=split01: a recipe is chosen over all divisions"):
+        choose(specs, ["split=split01"], divisions=False)
 
 
 def test_the_paper_includes_every_other_study():

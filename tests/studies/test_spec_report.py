@@ -10,13 +10,14 @@ import pytest
 
 from c6seg.errors import ConfigError
 from c6seg.studies.files import load_study
+from c6seg.studies.info import CURVE_COLUMNS
 from c6seg.studies.scores import FIXED
 
 SIZES = {"train_images": {"few": {"train_images": 2}, "3": {"train_images": 3}}}
 
 
-@pytest.mark.parametrize("name", [*FIXED, "tested_on"])
-def test_a_factor_is_not_called_like_a_column_of_the_scores(write_study: Callable[..., Path], name: str) -> None:
+@pytest.mark.parametrize("name", [*FIXED, "tested_on", *sorted({*CURVE_COLUMNS} - {"learning_rate"})])
+def test_a_factor_is_not_called_like_a_column_of_the_tables(write_study: Callable[..., Path], name: str) -> None:
     with pytest.raises(ConfigError, match=f"may not be called '{name}'.*size: {{small: {{input_size"):
         load_study(write_study(factors={name: {"a": {"epochs": 1}, "b": {"epochs": 2}}}))
 
@@ -29,6 +30,10 @@ def test_a_factor_is_not_called_like_a_column_of_the_scores(write_study: Callabl
         ({"factors": {"how": {"": {}}}}, "''.*cannot be a name"),
         ({"report": {"compare": ["int"]}}, r"factor in report\.compare 'int'.*'init'"),
         ({"report": {"compare": ["tested_on"]}}, r"report\.compare 'tested_on'"),
+        (
+            {"tests": [{}, {"data": "target", "input": "64x64"}], "report": {"columns": "tested_on"}},
+            r"report\.columns 'tested_on'",
+        ),
         ({"report": {"columns": "start"}}, r"factor in report\.columns 'start'"),
         ({"report": {"against": {"start": "random"}}}, r"factor in report\.against 'start'"),
         ({"report": {"against": {"init": "randm"}}}, r"value of init in report\.against 'randm'.*'random'"),
@@ -62,6 +67,11 @@ def test_what_a_report_would_not_find_is_said(
             },
         },
         {"factors": {"train_images": [2, 3]}, "report": {"size_factor": "train_images", "published": "Fig. 3"}},
+        {"factors": {"learning_rate": [0.1, 0.01]}, "report": {"compare": ["learning_rate"]}},
+        {
+            "factors": {"on": {"A": {"data": "source"}, "B": {"data": "target"}}},
+            "report": {"columns": "tested_on", "labels": {"tested_on": {"source": "simulated"}}},
+        },
     ],
 )
 def test_what_a_report_finds_is_taken(write_study: Callable[..., Path], parts: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from c6seg.evaluation.metrics import Counts, dice
 from c6seg.evaluation.protocol import dice_score_average
 from c6seg.studies.info import StudyInfo
+from c6seg.studies.scores import ScoreRow
 from c6seg.studies.summary import judge, summarise, varying
 
 
@@ -120,6 +121,27 @@ def test_a_factor_that_decides_the_input_size_is_compared_over_it(examples: Modu
     assert one.comparison.difference.scores == 36
 
 
+def test_images_of_two_data_sets_are_never_paired(examples: ModuleType) -> None:
+    """Their files have the same names. What each network is tested on is not a factor, unless it is asked for."""
+    both = [{"init": init, "tested_on": data} for init in ("random", "imagenet") for data in "ab"]
+    arms = summarise(examples.study_rows(both, examples.start_mean), info())
+    judged = judge(arms, info())
+    assert [(one.factor, one.comparison.difference.scores, one.apart) for one in judged] == [("init", 36, False)] * 2
+    asked = judge(arms, info(compare=("tested_on",)))
+    assert [(one.comparison.difference.scores, one.apart) for one in asked] == [(0, True)] * 2
+
+
+def test_a_factor_that_decides_what_is_tested_on_leaves_no_pair(examples: ModuleType) -> None:
+    own = [{"data": data.upper(), "lr": lr, "tested_on": data} for data in "ab" for lr in "12"]
+    judged = judge(summarise(examples.study_rows(own, lambda c, s: 0.9), info()), info())
+    assert [(one.factor, one.comparison.difference.scores) for one in judged] == [
+        ("data", 0), ("data", 0), ("lr", 36), ("lr", 36),
+    ]  # fmt: skip
+    every = [{"data": data, "tested_on": on} for data in "AB" for on in "ab"]
+    judged = judge(summarise(examples.study_rows(every, lambda c, s: 0.9), info()), info())
+    assert [(one.factor, one.comparison.difference.scores) for one in judged] == [("data", 36)] * 2
+
+
 def test_the_overlap_is_that_of_the_size_of_the_training_set(examples: ModuleType) -> None:
     rows = examples.study_rows([{"n": "5"}, {"n": "15"}], lambda c, s: 0.9)
     same = info(overlaps={(("n", "5"),): 0.5, (("n", "15"),): 0.5})
@@ -148,3 +170,20 @@ def test_the_interval_of_a_score_stays_inside_0_and_1(examples: ModuleType) -> N
 def test_nothing_gives_nothing() -> None:
     assert summarise([], info()) == []
     assert judge([], info()) == []
+
+
+def test_groups_of_which_each_division_tests_one_image_have_intervals() -> None:
+    rows = [
+        ScoreRow(
+            {"init": init}, f"split{k}", f"{group}{k % 6}", "native", "native", 100 + k, 9 + k % 3, better, 99, group
+        )
+        for k in range(8)
+        for init, better in (("random", 20 + k % 4), ("imagenet", 10))
+        for group in ("small", "large")
+    ]
+    arms = summarise(rows, info())
+    assert [arm.group for arm in arms] == ["", "", "large", "large", "small", "small"]
+    differences = [one.comparison.difference for one in judge(arms, info())]
+    assert len(differences) == 3
+    for found in (*(arm.estimate for arm in arms), *differences):
+        assert found.low is not None, found.reason

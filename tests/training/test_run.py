@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from c6seg.errors import ConfigError, DataError, DivergedError, OutputError, Tra
 from c6seg.models.bundle import open_bundle
 from c6seg.training import run
 from c6seg.training.checkpoint import read_metrics
+from c6seg.training.validation import BINS, Validation
 
 from .conftest import TINY
 
@@ -42,6 +44,17 @@ def without_export(monkeypatch):
     """Leave out the export, which takes most of the time of a tiny training."""
     monkeypatch.setattr(run, "_write", lambda training, spec, graphs: None)
     monkeypatch.setattr(run, "open_bundle", lambda folder: None)
+
+
+@pytest.fixture
+def best_at_first(monkeypatch):
+    """Let the first validation of each training find a loss of 1, and all later ones 2."""
+
+    def start():
+        losses, none = itertools.chain([1.0], itertools.repeat(2.0)), np.zeros((1, BINS), int)
+        monkeypatch.setattr("c6seg.training.loop.validate", lambda *_, **__: Validation(next(losses), none, none))
+
+    return start
 
 
 def state(out):
@@ -212,6 +225,29 @@ def test_early_stopping_ends_a_training_that_no_longer_learns(tiny_data, tmp_pat
         assert len(lines) == best + 1 + -(-2 // every) * every
 
 
+@pytest.mark.parametrize("killed_in", [3, 6])
+@pytest.mark.usefixtures("without_export")
+def test_killed_between_validations_it_ends_where_the_uninterrupted_run_does(
+    best_at_first, tiny_data, tmp_path, killed_in
+):
+    options = ["epochs=12", "validate_every=4", "early_stopping=2", "checkpoint_steps=1"]
+    best_at_first()
+    train(tiny_data, tmp_path / "whole", *options)
+    assert [line["epoch"] for line in read_metrics(tmp_path / "whole/metrics.jsonl")] == list(range(8))
+
+    def kill(status):
+        if (status.epoch, status.step) == (killed_in, 2):
+            raise InterruptedError
+
+    best_at_first()
+    with pytest.raises(InterruptedError):
+        train(tiny_data, tmp_path / "killed", *options, report=kill)
+    assert state(tmp_path / "killed")["progress"]["epoch"] == killed_in
+    train(tiny_data, tmp_path / "killed", *options, resume=True)
+    assert comparable(tmp_path / "killed") == comparable(tmp_path / "whole")
+    assert_same(state(tmp_path / "killed"), state(tmp_path / "whole"))
+
+
 def test_unknown_names_offer_the_nearest(tiny_data, tmp_path):
     with pytest.raises(ConfigError, match="Did you mean 'MobileNetV2'"):
         api.train(tiny_data, tmp_path / "run", encoder="MobilNetV2")
@@ -318,3 +354,13 @@ def test_a_finished_training_goes_on_when_resumed_with_more_epochs(tiny_data, tm
     train(tiny_data, tmp_path / "run", "epochs=2", resume=True)
     assert [line["epoch"] for line in read_metrics(tmp_path / "run/metrics.jsonl")] == [0, 1]
     assert "epochs: 2" in (tmp_path / "run/config.yaml").read_text()
+
+
+@pytest.mark.usefixtures("without_export")
+def test_an_end_by_epochs_between_validations_is_no_early_stop(best_at_first, tiny_data, tmp_path):
+    """More epochs go on from there, up to the next validation that may stop it."""
+    options = ["validate_every=4", "early_stopping=2"]
+    best_at_first()
+    train(tiny_data, tmp_path / "run", "epochs=7", *options)
+    train(tiny_data, tmp_path / "run", "epochs=12", *options, resume=True)
+    assert [line["epoch"] for line in read_metrics(tmp_path / "run/metrics.jsonl")] == list(range(8))

@@ -163,19 +163,28 @@ def read_splits(path: Path, *, names: Sequence[str] | None = None) -> list[Split
     Raises
     ------
     DataError
-        The file cannot be read, an image is in two parts, or an image is not in the data set.
+        The file cannot be read or is of another format, two divisions have one name, an image is in two parts, or an
+        image is not in the data set.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        splits = [Split(entry["name"], *(tuple(map(str, entry[part])) for part in PARTS)) for entry in value["splits"]]
+        if value.get("format", FORMAT) != FORMAT:
+            raise DataError(
+                f"'{path}' has the format {value['format']!r}; this version reads '{FORMAT}'. "
+                "Make it again: c6seg data split."
+            )
+        splits = [
+            Split(str(entry["name"]), *(tuple(map(str, entry[part])) for part in PARTS)) for entry in value["splits"]
+        ]
     except OSError as error:
         raise DataError(
             f"Cannot read splits '{path}': {error.strerror or error}. Make them: c6seg data split."
         ) from error
-    except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"'{path}' is no splits file of c6seg. Make one: c6seg data split.") from error
     if not splits:
         raise DataError(f"'{path}' holds no split. Make them again: c6seg data split.")
+    _check_names(splits, path)
     for split in splits:
         _check_disjoint(split, path)
     if names is not None:
@@ -285,6 +294,12 @@ def _check_counts(counts: tuple[int, int, int], repeats: int, unique: int, given
             f"{counts[0]} training + {counts[1]} validation + {counts[2]} test = {sum(counts)} images are asked for, "
             f"but there are {unique}{without}. Ask for fewer: --counts TRAIN/VAL/TEST."
         )
+
+
+def _check_names(splits: Sequence[Split], path: Path) -> None:
+    name, times = Counter(split.name for split in splits).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"'{path}' has {times} divisions called '{name}'. Give each division its own name.")
 
 
 def _check_disjoint(split: Split, path: Path) -> None:

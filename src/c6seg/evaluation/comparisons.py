@@ -238,7 +238,9 @@ def variances(values: Floats, division: Whole, image: Whole) -> Variances:
 
     For a balanced table these are the estimates of the two-way analysis of variance. Negative ones become 0. Where no
     image is tested twice, the rest cannot be told from images and is counted with them; where a table has too few
-    repeats to know the rest, it is counted with both.
+    repeats to know the rest, it is counted with both. Where no division tests two images, the rest cannot be told from
+    divisions and is counted with them; where each image is tested once besides, all of the scatter is. So the interval
+    is too wide rather than too narrow: divisions are the part that shared training images enlarge.
 
     Parameters
     ----------
@@ -252,11 +254,14 @@ def variances(values: Floats, division: Whole, image: Whole) -> Variances:
     within_images = centred - (np.bincount(image, centred) / tested)[image]
     within_divisions = centred - (np.bincount(division, centred) / sizes)[division]
     squares_images, squares_divisions = float(within_images @ within_images), float(within_divisions @ within_divisions)
-    if many_images == total:  # every image in one division only: a one-way table
-        of_image = squares_divisions / (total - many_divisions)
-        between = float((np.bincount(division, centred) ** 2 / sizes).sum())
-        of_division = (between - (many_divisions - 1) * of_image) / (total - float((sizes**2).sum()) / total)
-        return Variances(of_image, max(0.0, of_division), 0.0, (total - many_divisions, many_divisions - 1, 1))
+    if many_images == many_divisions == total:
+        return Variances(0.0, float(centred @ centred) / (total - 1), 0.0, (1, total - 1, 1))
+    if many_divisions == total:
+        of_division, of_image = _one_way(centred, squares_images, image)
+        return Variances(of_image, of_division, 0.0, (many_images - 1, total - many_images, 1))
+    if many_images == total:
+        of_image, of_division = _one_way(centred, squares_divisions, division)
+        return Variances(of_image, of_division, 0.0, (total - many_divisions, many_divisions - 1, 1))
     # both effects removed: those of divisions solve the equations that remain when images are eliminated
     table = np.zeros((many_images, many_divisions))
     table[image, division] = 1.0
@@ -269,6 +274,16 @@ def variances(values: Floats, division: Whole, image: Whole) -> Variances:
     of_image = squares_divisions / (total - many_divisions) - rest
     freedom = (many_images - 1, many_divisions - 1, max(1, free))
     return Variances(max(0.0, of_image), max(0.0, of_division), rest, freedom)
+
+
+def _one_way(centred: Floats, squares: float, group: Whole) -> tuple[float, float]:
+    """Variances within and between groups, from the squares within; the latter is 0 where it would be negative."""
+    sizes = np.bincount(group).astype(np.float64)
+    total, many = centred.size, sizes.size
+    within = squares / (total - many)
+    squares_between = float((np.bincount(group, centred) ** 2 / sizes).sum())
+    between = (squares_between - (many - 1) * within) / (total - float((sizes**2).sum()) / total)
+    return within, max(0.0, between)
 
 
 def _with_interval(found: Estimate, error: float, freedom: float, level: float) -> Estimate:

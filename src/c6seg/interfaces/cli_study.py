@@ -50,6 +50,9 @@ Only = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="Only this value of a factor, or split=split00; repeatable."),
 ]
+OnlyFactors = Annotated[
+    list[str] | None, typer.Option("--only", metavar="KEY=VALUE", help="Only this value of a factor; repeatable.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of all runs; studies share it.")]
 OUT = Path("studies")
 
@@ -125,7 +128,8 @@ def run(
 ) -> None:
     """Do the runs of a study, each once, and write its report; the same command again goes on where it was stopped.
 
-    Runs that failed are listed and kept with their reason; then the exit code is 1.
+    Runs that failed are listed, also with -q, and kept with their reason. Exit code: 0 all runs are done, 1 some
+    failed, 2 none is done.
     """
     from c6seg import api
 
@@ -159,7 +163,7 @@ def recipe(
     study: Study,
     out: Out = OUT,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there; else it is printed.")] = None,
-    only: Only = None,
+    only: OnlyFactors = None,
     set_: Set = None,
 ) -> None:
     """Give the recipe of the configuration that the validation images choose, for `c6seg train --recipe`.
@@ -234,9 +238,9 @@ def _show_plan(plan: Plan, jobs: list[Job], forecast: Forecast, *, every: bool) 
 
 
 def _show_outcome(outcome: Outcome, reports: list[Report]) -> None:
-    for record in outcome.failed if not quiet() else ():
+    for record in outcome.failed:
         warn(f"{record.state}: {record.title}: {record.error}")
-    for job in outcome.blocked if not quiet() else ():
+    for job in outcome.blocked:
         warn(f"not begun, as what it starts from failed: {job.title}")
     if outcome.interrupted:
         raise Interrupted(

@@ -13,7 +13,7 @@ from c6seg.errors import MissingExtraError, UsageError, WeightsNotFoundError
 from c6seg.runtime import seed_for, sha256
 from c6seg.studies.data import Finder, Source
 from c6seg.studies.divisions import OWN, divide, overlap_of, own_division
-from c6seg.studies.grid import Setting, settings, training
+from c6seg.studies.grid import Setting, settings, tested_on, training
 from c6seg.studies.jobs import RUN_PREFIX, Asked, Job, Pictures, Point, Scoring, counts_key, run_key, short_hash
 from c6seg.studies.plan import Plan
 from c6seg.studies.spec import TESTED_ON, TRAINED, ScoreSpec, StudySpec
@@ -68,7 +68,7 @@ class _Builder:
         self.plan, self.spec, self.finder = plan, spec, finder
         self.sources = {name: finder.find(name, data) for name, data in spec.data.items()}
         plan.sources += [source for source in self.sources.values() if source not in plan.sources]
-        self.several = len({test.data or "" for test in spec.tests}) > 1
+        self.several = len(tested_on(spec)) > 1
         self.stages: dict[str, str] = {}
         self.before: dict[str, _Seen] = {}
 
@@ -156,8 +156,9 @@ class _Builder:
     def _tests(
         self, setting: Setting, trained: Source, split: Split, seen: Sequence[_Seen]
     ) -> tuple[list[Scoring], tuple[Asked, ...]]:
+        """List what is scored after a training, each once, by whatever name its data set and sizes are given."""
         tests: list[Scoring] = []
-        asked: list[Asked] = []
+        asked: dict[str, Asked] = {}
         for spec in self.spec.tests:
             source = self.sources[spec.data] if spec.data is not None else trained
             names = self._names(spec, source, trained, split)
@@ -169,17 +170,15 @@ class _Builder:
                     input_hw, score_hw = (_size(size, setting.config) for size in (given_input, given_score))
                     key = counts_key(source.digests(names), input_hw, score_hw, self.spec.evaluation)
                     tests.append(Scoring(key, source.place, names, input_hw, score_hw, self.spec.evaluation))
-                    asked.append(
-                        Asked(
-                            key,
-                            {**setting.configuration, **extra},
-                            format_size(input_hw),
-                            format_size(score_hw),
-                            names,
-                            tuple(groups[name] for name in names),
-                        )
+                    asked[f"{source.name}/{key}"] = Asked(
+                        key,
+                        {**setting.configuration, **extra},
+                        format_size(input_hw),
+                        format_size(score_hw),
+                        names,
+                        tuple(groups[name] for name in names),
                     )
-        return tests, tuple(asked)
+        return tests, tuple(asked.values())
 
     def _names(self, spec: ScoreSpec, source: Source, trained: Source, split: Split) -> tuple[str, ...]:
         """Names of the images of a test."""
@@ -210,6 +209,8 @@ class _Builder:
         self, source: Source, names: Sequence[str], seen: Sequence[_Seen], *, what: str, validated: bool
     ) -> None:
         """Refuse images that a training saw, by whatever name; ``validated``: also those that it was chosen by."""
+        if source.missing:  # its images are assumed
+            return
         wanted = set(names)
         for each in seen:
             pictures = each.train | each.val if validated else each.train

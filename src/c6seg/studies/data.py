@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -110,6 +110,9 @@ class Finder:
         Folder of the results; simulated data sets and hashes of files are kept there. None = keep nothing.
     names
         Names of the data sets of the studies, in their order.
+    no_splits
+        Files of divisions that are not there. Which images train and which are tested is not known then, so the images
+        of data sets that are drawn are only assumed.
 
     Raises
     ------
@@ -117,8 +120,10 @@ class Finder:
         A name that the studies do not have.
     """
 
-    def __init__(self, given: Sequence[str | Path], out: Path | None, names: Sequence[str]) -> None:
-        self.out = out
+    def __init__(
+        self, given: Sequence[str | Path], out: Path | None, names: Sequence[str], no_splits: Sequence[str] = ()
+    ) -> None:
+        self.out, self.no_splits = out, no_splits
         self.named: dict[str, Path] = {}
         plain: list[Path] = []
         for text in map(str, given):
@@ -144,7 +149,10 @@ class Finder:
         """Open a data set, or assume its images where it is not there."""
         key = json.dumps([name, spec.model_dump(mode="json")], sort_keys=True)
         if key not in self._found:
-            self._found[key] = self._simulated(name, spec) if spec.simulate is not None else self._open(name, spec)
+            found = self._simulated(name, spec) if spec.simulate is not None else self._open(name, spec)
+            if self.no_splits and spec.division == "drawn":
+                found = self._undivided(found)
+            self._found[key] = found
         return self._found[key]
 
     def close(self) -> None:
@@ -163,6 +171,12 @@ class Finder:
             why = f": {error}" if isinstance(error, LayoutError) else ""
             return Source(name, place, _assumed(name, spec), spec, missing=f"'{path}' for {name}{about}{why}")
         return Source(name, place, tuple(self._entry(item) for item in items), spec)
+
+    def _undivided(self, found: Source) -> Source:
+        """Assume as many images as there are, and one for each part at least."""
+        images = max(3, len(found.annotated))
+        spec = found.spec.model_copy(update={"images": images, "limit": None})
+        return replace(found, entries=_assumed(found.name, spec), missing=found.missing or self.no_splits[0])
 
     def _entry(self, item: Item) -> Entry:
         picture = self._hashes.of(item.image) + f"#{item.frame}"
@@ -234,6 +248,12 @@ def missing_data(sources: Iterable[Source]) -> list[str]:
     return list(dict.fromkeys(source.missing for source in sources if source.missing))
 
 
+def missing_splits(specs: Iterable[StudySpec]) -> list[str]:
+    """List the files of divisions that are not there, each once."""
+    files = [spec.splits.file for spec in specs if spec.splits.file is not None]
+    return [f"'{file}' for splits.file" for file in dict.fromkeys(files) if not Path(file).is_file()]
+
+
 def data_names(specs: Iterable[StudySpec]) -> list[str]:
     """Names of the data sets of studies that have a path, each once."""
     return list(dict.fromkeys(name for spec in specs for name, data in spec.data.items() if data.simulate is None))
@@ -262,7 +282,7 @@ def _assumed(name: str, spec: DataSpec) -> tuple[Entry, ...]:
     entries = []
     for split, count in counts:
         for number in range(count):
-            text = f"{split or 'image'}{number:04d}"
+            text = f"{name}-{split or 'image'}{number:04d}"
             entries.append(Entry(text, f"assumed {name} {text}", f"assumed {name} {text}", split=split))
     return tuple(entries[: spec.limit])
 

@@ -103,9 +103,17 @@ def overlap_of(source: Source, spec: SplitSpec, splits: Sequence[Split]) -> floa
         The data set, and how it is divided.
     splits
         Its divisions, with the training images that are used.
+
+    Raises
+    ------
+    DataError
+        A division of a file has nothing to train on or to validate on.
     """
     if source.spec.division != DRAWN:
         return 1.0
+    if spec.file is not None and not source.missing:
+        for split in splits:
+            _check_trainable(split, spec.file)
     pairs = list(itertools.combinations([set(split.train) for split in splits], 2))
     if spec.file is not None and pairs:
         return fmean(2 * len(one & other) / (len(one) + len(other)) for one, other in pairs)
@@ -125,10 +133,15 @@ def _from_file(source: Source, spec: SplitSpec, file: Path) -> list[Split]:
 
 
 def _assumed(names: Sequence[str], spec: SplitSpec) -> list[Split]:
-    """Make divisions to plan with while the file or the data are not there; they are never run."""
-    train, val = names[: spec.train], names[spec.train :][: spec.val]
-    test = names[spec.train + spec.val :][: spec.test]
-    return [Split(f"split{k:02}", *map(tuple, (train, val, test or names[-1:]))) for k in range(spec.repeats)]
+    """Make divisions to plan with while the file or the data are not there; they are never run.
+
+    No image is in two parts; of three images and more each part has one.
+    """
+    train = names[: min(spec.train, max(1, len(names) - 2))]
+    rest = names[len(train) :]
+    val = rest[: min(spec.val, max(1, len(rest) - 1))]
+    test = rest[len(val) :][: spec.test]
+    return [Split(f"split{k:02}", *map(tuple, (train, val, test))) for k in range(spec.repeats)]
 
 
 def _check_groups(split: Split, groups: Mapping[str, str], file: Path) -> None:
@@ -142,6 +155,15 @@ def _check_groups(split: Split, groups: Mapping[str, str], file: Path) -> None:
                     "the study or the file says that groups stay together (grouped: true). Make the file again: c6seg "
                     "data split --grouped."
                 )
+
+
+def _check_trainable(split: Split, file: str) -> None:
+    empty = [part for part in ("train", "val") if not split.part(part)]
+    if empty:
+        raise DataError(
+            f"'{file}': {split.name} has no image in {' and none in '.join(empty)}, and a training needs both. Fill "
+            "them, or make the file again: c6seg data split."
+        )
 
 
 def _duplicates(entries: Sequence[Entry]) -> list[tuple[str, ...]]:

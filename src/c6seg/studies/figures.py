@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from c6seg.growth.reporting.figures import COLOURS, INK, SOFT, blank_figure, cut, styled
 from c6seg.studies.info import ClusterPicture, CropPicture, StudyInfo
-from c6seg.studies.scores import Sizes, natural
+from c6seg.studies.scores import Configuration, Sizes, natural
 from c6seg.studies.summary import Arm, varying
 from c6seg.studies.tables import size_words
 
@@ -21,20 +21,9 @@ if TYPE_CHECKING:
 
 MARKERS = "osD^vPX"
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
-NO_FACTORS = frozenset(
-    {
-        "split",
-        "state",
-        "validated_on",
-        "epoch",
-        "train_loss",
-        "learning_rate",
-        "val_loss",
-        "val_dice",
-        "seconds",
-        "images_per_s",
-    }
-)
+OF_RUN = ("split", "state", "validated_on")
+"""What stands as a text beside the epochs of a run and is no factor."""
+
 PANELS, LINES = 6, 14
 """At most so many panels, and lines in each; what is beyond them stands in the tables."""
 
@@ -90,28 +79,30 @@ def epoch_figure(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> Figure
     """
     from matplotlib.ticker import MaxNLocator
 
-    factors = dict.fromkeys(name for one in (info.configurations or epochs) for name in one if name not in NO_FACTORS)
-    several = [name for name in factors if len({line.get(name) for line in epochs}) > 1]
+    several = [name for name in _factors(epochs, info) if len({line.get(name) for line in epochs}) > 1]
     of_lines = "init" if "init" in several else several[0] if several else ""
-    panels: dict[str, dict[str, dict[str, list[tuple[int, float]]]]] = {}
+    panels: dict[Configuration, dict[str, dict[str, list[tuple[int, float]]]]] = {}
     for line in epochs:
         score = line.get("val_dice")
         if score is None or not math.isfinite(float(score)):
             continue
-        panel = ", ".join(info.phrase(name, str(line[name])) for name in several if name != of_lines and name in line)
-        value = info.label(of_lines, str(line.get(of_lines, ""))) if of_lines else "all runs"
+        panel = tuple((name, str(line[name])) for name in several if name != of_lines and name in line)
+        value = str(line.get(of_lines, ""))
         run = panels.setdefault(panel, {}).setdefault(value, {}).setdefault(str(line["split"]), [])
         run.append((int(line["epoch"]), 1 - float(score)))
     if not panels:
         return None
-    order = [info.label(of_lines, one[of_lines]) for one in info.configurations if of_lines in one]
+    titles = {panel: ", ".join(info.phrase(name, value) for name, value in panel) for panel in panels}
+    order = [one[of_lines] for one in info.configurations if of_lines in one]
     every = {value for found in panels.values() for value in found}
     rank = sorted(every, key=lambda value: (order.index(value) if value in order else len(order), natural(value)))
     figure, places = _panels(min(PANELS, len(panels)), width_in=4.6, height_in=3.4)
-    for axes, (title, found) in zip(places, sorted(panels.items(), key=lambda item: natural(item[0])), strict=False):
+    for axes, panel in zip(places, sorted(panels, key=lambda panel: (natural(titles[panel]), panel)), strict=False):
+        title, found = titles[panel], panels[panel]
         values = sorted(found, key=rank.index)
         for value in values[:LINES]:  # a value looks alike in all panels
-            _learning_curve(axes, list(found[value].values()), rank.index(value), value)
+            words = info.label(of_lines, value) if of_lines else "all runs"
+            _learning_curve(axes, list(found[value].values()), rank.index(value), words)
         axes.set(xlabel="epoch", yscale="log", title=cut(title, 48))
         if axes is places[0]:
             axes.set_ylabel("DiceLoss on validation images")
@@ -119,6 +110,13 @@ def epoch_figure(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> Figure
         _plain_losses(axes)
         _legend(axes, len(values))
     return figure
+
+
+def _factors(epochs: Sequence[Mapping[str, Any]], info: StudyInfo) -> list[str]:
+    """Names of the factors of a study; where it has no test, of what stands as a text beside the epochs."""
+    planned = [name for one in info.configurations for name in one]
+    beside = [name for line in epochs for name, value in line.items() if isinstance(value, str) and name not in OF_RUN]
+    return list(dict.fromkeys(planned or beside))
 
 
 def _learning_curve(axes: Axes, runs: Sequence[Sequence[tuple[int, float]]], number: int, words: str) -> None:

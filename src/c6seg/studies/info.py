@@ -12,6 +12,12 @@ from c6seg.errors import UsageError
 from c6seg.evaluation.comparisons import OVERLAP
 from c6seg.studies.scores import Configuration, Sizes
 
+CURVE_COLUMNS = (
+    "split", "state", "validated_on", "epoch", "train_loss", "learning_rate", "val_loss", "val_dice", "seconds",
+    "images_per_s",
+)  # fmt: skip
+"""Columns of ``curves.csv`` that are no factors; ``learning_rate`` may be one, and then stands for what was noted."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterPicture:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from c6seg.errors import ImageNotFoundError, UsageError, WeightsNotFoundError, did_you_mean
-from c6seg.studies.data import Source, missing_data
+from c6seg.studies.data import Source, missing_data, missing_splits
 from c6seg.studies.grid import choose, matches
 from c6seg.studies.jobs import Job, Point
 from c6seg.studies.spec import StudySpec
@@ -56,7 +55,7 @@ class Plan:
         if missing:
             raise ImageNotFoundError(
                 f"{len(missing)} of the study's files are not there: {'; '.join(missing)}. Nothing was started. Say "
-                "where they are: --data FOLDER or --data NAME=PATH."
+                "where they are: --data FOLDER, --data NAME=PATH, or --set splits.file=FILE."
             )
         without = [self.no_weights[job.key] for job in jobs if job.key in self.no_weights]
         if without:
@@ -75,12 +74,11 @@ class Plan:
         sheets
             Also those that only a data sheet is made of, which holds up no training.
         """
-        files = [spec.splits.file for spec in self.specs if spec.splits.file is not None]
-        gone = [f"'{file}' for splits.file" for file in dict.fromkeys(files) if not Path(file).is_file()]
+        gone = missing_splits(self.specs)
         used = None if jobs is None else {place for job in jobs for place in job.places}
         described = {name for spec in self.specs for name in spec.sheets if sheets}
         wanted = [s for s in self.sources if used is None or s.place in used or s.name in described]
-        return [*missing_data(wanted), *gone]
+        return [*(text for text in missing_data(wanted) if text not in gone), *gone]
 
     def select(self, only: Sequence[str] = (), *, skip_missing: bool = False) -> list[Job]:
         """List the trainings that some configurations need, those they start from included, in the order of the plan.

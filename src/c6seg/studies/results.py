@@ -154,7 +154,7 @@ def curves(out: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
         run = {
             "split": point["split"],
             "state": record.state if record is not None else "waiting",
-            "validated_on": _validated_on(folder) if lines else "",
+            "validated_on": _validated_on(folder, point) if lines else "",
         }
         for line in lines:
             try:
@@ -165,12 +165,13 @@ def curves(out: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _validated_on(folder: Path) -> str:
+def _validated_on(folder: Path, point: Mapping[str, Any]) -> str:
     """Say what the validation Dice of a run is about; runs with the same words can be compared by it."""
+    data = point.get("trained", {}).get("data", "")  # plans of earlier versions do not say it
     try:
         names = json.loads((folder / "split.json").read_text(encoding="utf-8"))["val"]
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return f"{config['input_size']} {config['fit']} {short_hash(names)}"
+        return f"{config['input_size']} {config['fit']} {short_hash([data, names])}"
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return ""
 

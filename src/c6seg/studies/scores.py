@@ -18,6 +18,7 @@ from c6seg.config import format_size, parse_size
 from c6seg.errors import DataError, UsageError
 from c6seg.evaluation.metrics import Counts, dice
 from c6seg.runtime import write_csv
+from c6seg.studies.spec import TESTED_ON
 
 COUNTS = ("tp", "fp", "fn", "tn")
 NEEDED = ("split", "image", "input_size", "score_size", *COUNTS)
@@ -87,6 +88,12 @@ class ScoreRow:
     def key(self) -> Configuration:
         """The configuration as sorted pairs: equal for equal configurations, whatever the order of their factors."""
         return tuple(sorted(self.configuration.items()))
+
+    @property
+    def picture(self) -> str:
+        """The test image, told apart from one of the same name in another data set."""
+        data = self.configuration.get(TESTED_ON)
+        return self.image if data is None else f"{data}/{self.image}"
 
     @property
     def sizes(self) -> Sizes:

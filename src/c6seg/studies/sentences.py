@@ -13,6 +13,7 @@ from c6seg.studies.tables import Table, score
 
 ALPHA = 0.05
 OWN_WORDS = ("no", "nothing", "input", "scored", "at")
+NONE_IN_COMMON = "they have no test image in common"
 SAME_REASON = 6
 """So many comparisons without a test are told one by one."""
 
@@ -46,7 +47,8 @@ def sentence_of(one: Judged, info: StudyInfo, *, context: str, place: str = "") 
     shared = ", ".join(filter(None, (place, context)))
     where = f"{shared}: " if shared else ""
     if not found.scores:
-        return _capital(f"{where}{first} and {second} cannot be compared yet: they have no test image in common.")
+        yet = "" if one.apart else " yet"
+        return _capital(f"{where}{first} and {second} cannot be compared{yet}: {NONE_IN_COMMON}.")
     partial = _partial(one)
     if found.p is None:
         if found.mean == 0 and not found.spread and "equal" in found.reason:
@@ -82,18 +84,19 @@ def untested(told: Sequence[tuple[Judged, str]]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for one, text in told:
         if one.comparison.difference.p is None:
-            reasons.setdefault(one.comparison.difference.reason, []).append(text)
-    found = []
+            found = one.comparison.difference
+            reasons.setdefault(found.reason if found.scores else NONE_IN_COMMON, []).append(text)
+    short = []
     for reason, texts in reasons.items():
         many = f"Nothing can be said of {len(texts)} comparisons: {reason}. tables/comparisons.csv has them."
-        found += texts if len(texts) <= SAME_REASON else [many]
-    return found
+        short += texts if len(texts) <= SAME_REASON else [many]
+    return short
 
 
 def context_of(one: Judged, arms: Sequence[Arm], info: StudyInfo) -> str:
     """Say which values two arms share where the study has others."""
-    mine = one.first.configuration
-    return ", ".join(info.phrase(name, mine[name]) for name in varying(arms) if name != one.factor and name in mine)
+    shared = dict(one.first.configuration.items() & one.second.configuration.items())
+    return ", ".join(info.phrase(name, shared[name]) for name in varying(arms) if name in shared)
 
 
 def place_of(one: Judged, arms: Sequence[Arm]) -> str:
@@ -120,8 +123,9 @@ def comparison_table(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyI
         numbers = (score(found.mean, 4), score(found.low, 4), score(found.high, 4))
         probabilities = (_probability(found.p), _probability(one.comparison.p_holm), str(one.comparison.family or ""))
         unpaired = one.comparison.unpaired
+        reason = found.reason if found.scores else NONE_IN_COMMON
         remark = "; ".join(
-            part for part in (found.reason, f"{unpaired} scores without a counterpart" if unpaired else "") if part
+            part for part in (reason, f"{unpaired} scores without a counterpart" * bool(unpaired)) if part
         )
         rows.append(
             (
@@ -153,7 +157,7 @@ def headline(judged: Sequence[Judged], arms: Sequence[Arm], info: StudyInfo) -> 
     parts = [f"{counted(filled, 'mean')} from {counted(scores, 'score')}"]
     if filled < total:
         parts[0] += f"; {counted(total - filled, 'combination')} without any score yet"
-    whole = [one for one in judged if not one.first.group]
+    whole = [one for one in judged if not one.first.group and not one.apart]
     tested = sum(one.comparison.difference.p is not None for one in whole)
     sure = sum(map(claimed, whole))
     if whole and not tested:

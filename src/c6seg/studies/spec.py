@@ -21,7 +21,7 @@ STAGE = "stage."
 """Before an option: of the pre-training that the run starts from, not of the run."""
 
 TESTED_ON = "tested_on"
-"""Beside the factors, where a study tests on several data sets: the data set of a score."""
+"""Beside the factors, where a study tests on several data sets: the data set of a score, and of its image."""
 
 TRAINED = "trained"
 """As a size: that of the training where whole images were scaled, else the images as they are."""

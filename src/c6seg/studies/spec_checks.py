@@ -6,10 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from c6seg.config import format_size, parse_size
 from c6seg.errors import ConfigError, did_you_mean
+from c6seg.studies.grid import tested_on
+from c6seg.studies.info import CURVE_COLUMNS
 from c6seg.studies.published import published
 from c6seg.studies.scores import FIXED, is_name
 from c6seg.studies.spec import TESTED_ON, TRAINED, StudySpec
 from c6seg.studies.summary import INPUT_SIZE
+
+RESERVED = {*FIXED, TESTED_ON, *CURVE_COLUMNS} - {"learning_rate"}
+"""Names of columns that no factor may have."""
 
 
 def check_names(spec: StudySpec, *, where: str) -> None:
@@ -35,10 +40,10 @@ def check_names(spec: StudySpec, *, where: str) -> None:
 
 def _check_factors(spec: StudySpec) -> None:
     for factor, levels in spec.factors.items():
-        if factor in {*FIXED, TESTED_ON}:
+        if factor in RESERVED:
             raise ConfigError(
-                f"a factor may not be called '{factor}', as the table of scores has such a column: call it otherwise "
-                "and name its values, such as factors: {size: {small: {input_size: 256x256}}}."
+                f"a factor may not be called '{factor}', as the table of scores or of curves has such a column: call "
+                "it otherwise and name its values, such as factors: {size: {small: {input_size: 256x256}}}."
             )
         for text in (factor, *levels):
             if not is_name(text):
@@ -51,8 +56,9 @@ def _check_factors(spec: StudySpec) -> None:
 def _check_report(spec: StudySpec) -> None:
     told = spec.report
     values = {factor: list(levels) for factor, levels in spec.factors.items()}
-    if len({test.data or "" for test in spec.tests}) > 1:
-        values[TESTED_ON] = list(spec.data)
+    tested = tested_on(spec)
+    if len(tested) > 1:
+        values[TESTED_ON] = tested
     sized = {**values, INPUT_SIZE: _input_sizes(spec)}
     _check([told.columns] if told.columns else [], sized, "factor in report.columns")
     _check(told.compare, sized, "factor in report.compare")

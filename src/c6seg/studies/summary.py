@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from c6seg.evaluation.comparisons import Comparison, Estimate, compare, correct, estimate_mean
 from c6seg.studies.info import StudyInfo
 from c6seg.studies.scores import Configuration, ScoreRow, Sizes, natural, sort_rows
+from c6seg.studies.spec import TESTED_ON
 
 INPUT_SIZE = "input_size"
 """In ``StudyInfo.compare`` beside the factors: the same networks at several input sizes R, scored at the same R2."""
@@ -29,7 +30,7 @@ class Arm:
     group
         Empty = all images.
     scores
-        Dice by (division, image), computed from the counts.
+        Dice by (division, image), computed from the counts; images of two data sets are two, whatever their names.
     estimate
         DiceScore^AV of equation (3) with its interval.
     expected
@@ -63,6 +64,11 @@ class Judged:
     second: Arm
     comparison: Comparison
 
+    @property
+    def apart(self) -> bool:
+        """Whether they are tested on different data sets, so that there is never an image to compare them by."""
+        return self.first.configuration.get(TESTED_ON) != self.second.configuration.get(TESTED_ON)
+
 
 def summarise(rows: Iterable[ScoreRow], info: StudyInfo) -> list[Arm]:
     """Average the scores of every configuration at every pair of sizes, all images together and each group apart.
@@ -84,7 +90,7 @@ def summarise(rows: Iterable[ScoreRow], info: StudyInfo) -> list[Arm]:
     found: dict[tuple[str, Sizes, Configuration], Scores] = {}
     for row in ordered:
         for group in dict.fromkeys(("", row.group)):
-            found.setdefault((group, row.sizes, row.key), {})[row.split, row.image] = row.dice
+            found.setdefault((group, row.sizes, row.key), {})[row.split, row.picture] = row.dice
     configurations = _configurations(ordered, info)
     if groups := sorted({row.group for row in ordered if row.group}, key=natural):
         _drop_lone_group(found, groups)
@@ -105,7 +111,7 @@ def judge(arms: Sequence[Arm], info: StudyInfo) -> list[Judged]:
     One family are all comparisons of the study over all images, and those over each group apart; so a report with more
     comparisons asks more of each.
     """
-    factors = tuple(info.compare) or (*varying(arms), INPUT_SIZE)
+    factors = tuple(info.compare) or (*(name for name in varying(arms) if name != TESTED_ON), INPUT_SIZE)
     judged = [one for factor in factors for one in _pairs(arms, factor, info)]
     done: dict[int, Comparison] = {}
     for group in dict.fromkeys(one.first.group for one in judged):
@@ -144,7 +150,8 @@ def _differ_in(one: Arm, other: Arm, factor: str, arms: Sequence[Arm]) -> bool:
     if factor not in one.configuration or factor not in other.configuration:
         return False
     names = one.configuration.keys() | other.configuration.keys()
-    if {name for name in names if one.configuration.get(name) != other.configuration.get(name)} != {factor}:
+    differing = {name for name in names if one.configuration.get(name) != other.configuration.get(name)}
+    if differing != {factor} and not (differing == {factor, TESTED_ON} and _on_one(one, arms) and _on_one(other, arms)):
         return False
     # a factor that decides the input size, such as resize against crop: each has one size, and none in common
     mine, theirs = (
@@ -152,6 +159,16 @@ def _differ_in(one: Arm, other: Arm, factor: str, arms: Sequence[Arm]) -> bool:
         for each in (one, other)
     )
     return one.sizes[0] == other.sizes[0] or (len(mine) == len(theirs) == 1)
+
+
+def _on_one(arm: Arm, arms: Sequence[Arm]) -> bool:
+    """Whether the networks of an arm are tested on one data set only."""
+    return len({each.configuration.get(TESTED_ON) for each in arms if _trained(each) == _trained(arm)}) == 1
+
+
+def _trained(arm: Arm) -> Configuration:
+    """Return the configuration of the training, without what it is tested on."""
+    return tuple(pair for pair in arm.key if pair[0] != TESTED_ON)
 
 
 def _value(arm: Arm, factor: str) -> str:

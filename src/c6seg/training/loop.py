@@ -229,27 +229,25 @@ class Training:
             "train_loss": progress.loss_sum / max(1, progress.loss_steps),
             "learning_rate": learning_rate(config, progress.epoch * steps + steps - 1, steps),
         }
-        validated = last or (progress.epoch + 1) % config.validate_every == 0
-        if validated:
+        if last or (progress.epoch + 1) % config.validate_every == 0:
             line |= self._validate()
         line |= {"seconds": round(seconds, 3), "images_per_s": round(seen / max(seconds, 1e-9), 3)}
         progress.epoch, progress.step, progress.loss_sum, progress.loss_steps = progress.epoch + 1, 0, 0.0, 0
-        progress.finished = self._is_over(validated=validated)
+        progress.finished = self._is_over()
         if self.accelerator.is_main_process:
             append_metrics(self.out / METRICS, line)
         if progress.finished or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self._save()
 
-    def _is_over(self, *, validated: bool = True) -> bool:
-        """Whether the last epoch is done, or the validation loss has not fallen for ``early_stopping`` epochs."""
-        waited = self.progress.epoch - 1 - self.progress.best_epoch
-        return self.progress.epoch >= self.config.epochs or (validated and 0 < self.config.early_stopping <= waited)
+    def _is_over(self) -> bool:
+        """Whether the last epoch is done, or the validation loss has not fallen for ``early_stopping`` epochs.
 
-    def _enough(self) -> bool:
-        """Whether all epochs are done, or the validation loss has waited long enough for a better one."""
+        The latter only every ``validate_every`` epochs: between them nothing is known that could have fallen.
+        """
         progress, config = self.progress, self.config
         waited = progress.epoch - 1 - progress.best_epoch
-        return progress.epoch >= config.epochs or 0 < config.early_stopping <= waited
+        regular = progress.epoch % config.validate_every == 0
+        return progress.epoch >= config.epochs or (regular and 0 < config.early_stopping <= waited)
 
     def _validate(self) -> dict[str, float]:
         own = {key: value.detach().clone() for key, value in self.raw.state_dict().items()} if self.average else None
