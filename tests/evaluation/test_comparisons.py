@@ -121,6 +121,16 @@ def test_one_test_image_in_each_division_has_an_interval(images: int) -> None:
         assert (found.low or 1) < truth < (found.high or 0)
 
 
+def test_a_variance_is_not_known_better_than_by_what_it_comes_from() -> None:
+    """Twelve images in ten divisions of one image, but for two: within divisions two differences tell of images."""
+    table = np.full((10, 12), np.nan)
+    table[range(10), range(10)] = np.random.default_rng(0).standard_normal(10)
+    table[0, 10], table[1, 11], table[2, 0] = 0.3, -0.2, 0.1
+    values, division, image = codes(table)
+    assert (values.size, image.max() + 1, division.max() + 1) == (13, 12, 10)
+    assert variances(values, division, image).freedom == (3, 1, 1)
+
+
 def test_divisions_alone_give_the_corrected_t_of_nadeau_and_bengio() -> None:
     """Where only divisions scatter, all of the variance is enlarged, as they do."""
     table = np.repeat(np.random.default_rng(0).standard_normal((10, 1)), 8, axis=1)

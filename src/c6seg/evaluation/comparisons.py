@@ -272,7 +272,9 @@ def variances(values: Floats, division: Whole, image: Whole) -> Variances:
     rest = max(0.0, squares_images - float(effect @ right)) / free if free > 0 else 0.0
     of_division = squares_images / (total - many_images) - rest
     of_image = squares_divisions / (total - many_divisions) - rest
-    freedom = (many_images - 1, many_divisions - 1, max(1, free))
+    # neither is known better than the scatter within the other, from which it comes, tells
+    of_images, of_divisions = min(many_images - 1, total - many_divisions), min(many_divisions - 1, total - many_images)
+    freedom = (of_images, of_divisions, max(1, free))
     return Variances(max(0.0, of_image), max(0.0, of_division), rest, freedom)
 
 
