@@ -315,6 +315,14 @@ def test_ctrl_c_before_the_first_image_is_one_line(
     assert capsys.readouterr().err == "c6seg: stopped by Ctrl-C\n"
 
 
+@pytest.mark.parametrize("words", [["--out", ""], ["-o", ""], ["--out="]])
+def test_an_empty_out_is_not_the_folder_where_one_is(
+    words: list[str], images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, ["segment", str(images), *words]) == 2
+    assert capsys.readouterr().err.startswith("c6seg: --out is empty")
+
+
 def test_a_closed_pipe_is_no_error(tiny_bundle: Path) -> None:
     command = [sys.executable, "-m", "c6seg", "models", "info", str(tiny_bundle)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -9,6 +9,7 @@ import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -26,6 +27,9 @@ class Interrupted(Exception):
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; every failure becomes one line on stderr."""
     set_verbosity(0)
+    if "--out=" in arguments or any(one in {"--out", "-o"} and not two for one, two in pairwise(arguments)):
+        # the parser would take it for the folder where one is
+        return _report("--out is empty, such as a variable of the shell that is not set. Name a folder.", WRONG_USE)
     try:
         command = typer.main.get_command(app)
         _add_message_options(command)
