@@ -28,13 +28,14 @@ def compiled_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(autouse=True)
-def messages_as_before() -> Iterator[None]:
-    """Undo what a command run inside of the tests does to the messages: its --quiet would hide those of others."""
+def messages_as_at_the_start() -> None:
+    """Undo what commands, fixtures of modules and libraries did to the messages: a --quiet would hide those of all."""
     logger = logging.getLogger("c6seg")
-    level, handlers = logger.level, list(logger.handlers)
-    yield
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
+    logger.handlers.clear()
+    logger.disabled, logger.propagate = False, True
+    logger.setLevel(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
